@@ -1,0 +1,1 @@
+"""Measurements that anyone can repeat; each program prints its own table."""

@@ -1,0 +1,179 @@
+"""The settings: read once from the environment, validated as a whole, then frozen."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+PROJECT_ROOT: Final = Path(__file__).resolve().parent
+MINIMUM_SECRET_LENGTH: Final = 32
+"""Characters; 32 random hexadecimal digits are 128 bits, the least OWASP ASVS 5.0 (11.2.3) asks of a key."""
+SUPPORTED_DRIVERS: Final = ("sqlite", "mysql+pymysql")
+SECRETS: Final = ("SECRET_KEY", "DATABASE_URL")
+"""Settings that may also come from a file named in `<NAME>_FILE` (as container engines hand out secrets)."""
+
+
+class ConfigurationError(RuntimeError):
+    """One or more settings are missing or wrong; the message names every one of them."""
+
+
+class Environment(StrEnum):
+    """Where the app runs; outside development no secret has a default."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+def _check_database_url(value: str) -> None:
+    try:
+        driver = make_url(value).drivername
+    except ArgumentError as error:
+        raise ValidationError(
+            "is not a database address such as mysql+pymysql://user:password@host/name"
+        ) from error
+    if driver not in SUPPORTED_DRIVERS:
+        raise ValidationError(f"must start with one of {', '.join(SUPPORTED_DRIVERS)}, not {driver!r}")
+
+
+class _SettingsSchema(Schema):
+    """The variables as they stand in the environment: one field each, in the order of `.env.example`."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    environment = fields.Enum(
+        Environment, by_value=True, load_default=Environment.DEVELOPMENT, data_key="ENVIRONMENT"
+    )
+    secret_key = fields.String(validate=validate.Length(min=MINIMUM_SECRET_LENGTH), data_key="SECRET_KEY")
+    database_url = fields.String(validate=_check_database_url, data_key="DATABASE_URL")
+    instance_folder = fields.String(load_default="instance", data_key="INSTANCE_FOLDER")
+    image_folder = fields.String(data_key="IMAGE_FOLDER")
+    model_folder = fields.String(load_default="ml/released", data_key="MODEL_FOLDER")
+    model_name = fields.String(load_default="custom_cnn", data_key="MODEL_NAME")
+    host = fields.String(load_default="127.0.0.1", data_key="HOST")
+    port = fields.Integer(load_default=5000, validate=validate.Range(1, 65535), data_key="PORT")
+    web_processes = fields.Integer(load_default=1, validate=validate.Range(1, 64), data_key="WEB_PROCESSES")
+    web_threads = fields.Integer(load_default=4, validate=validate.Range(1, 64), data_key="WEB_THREADS")
+    demo = fields.Boolean(data_key="DEMO")
+    max_upload_mb = fields.Integer(load_default=25, validate=validate.Range(1, 200), data_key="MAX_UPLOAD_MB")
+    max_image_megapixels = fields.Integer(
+        load_default=50, validate=validate.Range(1, 200), data_key="MAX_IMAGE_MEGAPIXELS"
+    )
+    session_hours = fields.Integer(load_default=8, validate=validate.Range(1, 24), data_key="SESSION_HOURS")
+    sign_in_rate_limit = fields.String(load_default="10 per minute", data_key="SIGN_IN_RATE_LIMIT")
+    rate_limit_storage_url = fields.String(load_default="memory://", data_key="RATE_LIMIT_STORAGE_URL")
+
+
+SETTING_NAMES: Final = tuple(field.data_key or name for name, field in _SettingsSchema().load_fields.items())
+"""Every variable the app reads; a guard test holds `.env.example` against it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything the app may be told from outside. `.env.example` describes each variable."""
+
+    environment: Environment
+    secret_key: str = field(repr=False)
+    database_url: str = field(repr=False)
+    instance_folder: Path
+    image_folder: Path
+    model_folder: Path
+    model_name: str
+    host: str
+    port: int
+    web_processes: int
+    web_threads: int
+    demo: bool
+    max_upload_mb: int
+    max_image_megapixels: int
+    session_hours: int
+    sign_in_rate_limit: str
+    rate_limit_storage_url: str
+
+    @property
+    def is_production(self) -> bool:
+        """Whether secrets must be given and cookies need TLS."""
+        return self.environment is Environment.PRODUCTION
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
+        """Read and check every setting; an empty variable counts as one that is not set.
+
+        In development a missing secret key is drawn at random and kept in the instance folder (mode 0600), so
+        that sessions outlive a restart without a default that anyone could know.
+
+        Args:
+            environ: The variables.
+
+        Raises:
+            ConfigurationError: Some variables are missing or wrong; all are named at once.
+        """
+        problems: dict[str, str] = {}
+        given = _with_secret_files(
+            {name: value for name, value in environ.items() if value.strip()}, problems
+        )
+        values: dict[str, Any] = {}
+        try:
+            values = _SettingsSchema().load(given)
+        except ValidationError as error:
+            problems |= {name: " ".join(messages) for name, messages in error.messages_dict.items()}
+        if given.get("ENVIRONMENT") == Environment.PRODUCTION.value:
+            problems |= {
+                name: "is missing; production has no default for it" for name in SECRETS if name not in given
+            }
+            if values.get("demo"):
+                problems["DEMO"] = "cannot be on in production: it makes an account"
+        if problems:
+            lines = "\n".join(f"  {name}: {problems[name]}" for name in sorted(problems))
+            raise ConfigurationError(f"These settings need attention (see .env.example):\n{lines}")
+        return cls(**_with_derived(values))
+
+
+def _with_secret_files(given: dict[str, str], problems: dict[str, str]) -> dict[str, str]:
+    for name in SECRETS:
+        path = given.get(f"{name}_FILE")
+        if path is None:
+            continue
+        try:
+            given[name] = Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            problems[f"{name}_FILE"] = f"cannot be read: {error.strerror}"
+    return given
+
+
+def _with_derived(values: dict[str, Any]) -> dict[str, Any]:
+    """Fill in what depends on other settings; relative folders are meant from the project's root."""
+    instance_folder = PROJECT_ROOT / values["instance_folder"]
+    return values | {
+        "demo": values.get("demo", values["environment"] is Environment.DEVELOPMENT),
+        "instance_folder": instance_folder,
+        "image_folder": PROJECT_ROOT / values.get("image_folder", instance_folder / "images"),
+        "model_folder": PROJECT_ROOT / values["model_folder"],
+        "database_url": values.get("database_url", f"sqlite:///{instance_folder / 'clinic.sqlite3'}"),
+        "secret_key": values.get("secret_key") or _development_secret(instance_folder),
+    }
+
+
+def _development_secret(instance_folder: Path) -> str:
+    path = instance_folder / "secret_key"
+    try:
+        instance_folder.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                file.write(secrets.token_hex(MINIMUM_SECRET_LENGTH))
+        return path.read_text(encoding="ascii")
+    except OSError as error:
+        raise ConfigurationError(
+            f"The folder {instance_folder} cannot be written ({error.strerror}). "
+            "Make it writable or name another one in INSTANCE_FOLDER."
+        ) from error

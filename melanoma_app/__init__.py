@@ -1,0 +1,92 @@
+"""The clinic's record: `create_app` puts its parts together."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from flask import Flask
+
+from config import PROJECT_ROOT, Settings
+from melanoma_app import cli, extensions
+from melanoma_app.accounts import views as accounts_views
+from melanoma_app.dashboard import views as dashboard_views
+from melanoma_app.errors import register_error_handlers
+from melanoma_app.intake import api as intake_api
+from melanoma_app.intake import views as intake_views
+from melanoma_app.models.connection import engine_options
+from melanoma_app.prediction import api as prediction_api
+from melanoma_app.prediction import views as prediction_views
+from melanoma_app.rest import ClinicApi
+from melanoma_app.security.authentication import init_authentication
+from melanoma_app.security.headers import init_headers
+from melanoma_app.security.request import ClinicRequest
+from melanoma_app.statistics import api as statistics_api
+from melanoma_app.templating import init_templating
+
+PAGES = (accounts_views, dashboard_views, intake_views, prediction_views)
+API_PARTS = (intake_api, prediction_api, statistics_api)
+FORM_OVERHEAD_MB = 1
+"""What a form may hold beside the photograph."""
+
+
+def create_app(settings: Settings) -> Flask:
+    """Make an app from its settings.
+
+    Args:
+        settings: What the environment asks for; nothing else is read from it later.
+    """
+    app = Flask(
+        __name__,
+        root_path=str(PROJECT_ROOT),
+        instance_path=str(settings.instance_folder),
+        static_folder=str(PROJECT_ROOT / "static"),
+        template_folder=str(PROJECT_ROOT / "templates"),
+    )
+    app.request_class = ClinicRequest
+    app.config.from_mapping(_flask_config(settings))
+    settings.instance_folder.mkdir(parents=True, exist_ok=True)
+
+    # First, so that a request has its id and nonce even when what follows refuses it.
+    libraries = init_templating(app)
+    init_headers(app, script_origins=libraries.origins, is_production=settings.is_production)
+    extensions.db.init_app(app)
+    extensions.migrate.init_app(app, extensions.db, directory=str(PROJECT_ROOT / "migrations"))
+    extensions.csrf.init_app(app)
+    extensions.limiter.init_app(app)
+    extensions.image_storage.init_app(app, folder=settings.image_folder)
+    extensions.classifier.init_app(app, folder=settings.model_folder, name=settings.model_name)
+    init_authentication(app)
+
+    api = ClinicApi(app)
+    for page in PAGES:
+        app.register_blueprint(page.blueprint)
+    for part in API_PARTS:
+        extensions.csrf.exempt(part.blueprint)  # bearer tokens alone open the API, never a cookie
+        api.register_blueprint(part.blueprint)
+    register_error_handlers(app)
+    cli.register_commands(app, settings)
+    return app
+
+
+def _flask_config(settings: Settings) -> dict[str, object]:
+    return {
+        "SECRET_KEY": settings.secret_key,
+        "SQLALCHEMY_DATABASE_URI": settings.database_url,
+        "SQLALCHEMY_ENGINE_OPTIONS": engine_options(settings.database_url),
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "SESSION_COOKIE_SECURE": settings.is_production,
+        "PERMANENT_SESSION_LIFETIME": timedelta(hours=settings.session_hours),
+        "MAX_CONTENT_LENGTH": (settings.max_upload_mb + FORM_OVERHEAD_MB) * 1_000_000,
+        "MAX_UPLOAD_MB": settings.max_upload_mb,
+        "MAX_IMAGE_MEGAPIXELS": settings.max_image_megapixels,
+        "WTF_CSRF_TIME_LIMIT": None,  # as long as the session
+        "RATELIMIT_STORAGE_URI": settings.rate_limit_storage_url,
+        "SIGN_IN_RATE_LIMIT": settings.sign_in_rate_limit,
+        "API_TITLE": "Skin-lesion clinic record",
+        "API_VERSION": "v1",
+        "OPENAPI_VERSION": "3.0.3",
+        "OPENAPI_URL_PREFIX": "/api/v1",
+        "OPENAPI_JSON_PATH": "openapi.json",
+        "JSON_SORT_KEYS": False,
+    }

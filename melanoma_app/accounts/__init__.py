@@ -1,0 +1,1 @@
+"""Blueprint: sign in and out."""

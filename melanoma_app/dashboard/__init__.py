@@ -1,0 +1,1 @@
+"""Blueprint: overview, the lists behind it, and the API's interactive page."""

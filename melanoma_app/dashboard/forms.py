@@ -1,0 +1,52 @@
+"""The filters of the dashboard, read from the URL."""
+
+from flask_wtf import FlaskForm
+from wtforms import DateField, IntegerField, SelectChoice, SelectField
+from wtforms.validators import NumberRange, Optional
+
+from melanoma_app.models.vocabulary import Gender, OutcomeLabel
+from melanoma_app.services.patients import OLDEST_AGE_YEARS
+from melanoma_app.services.statistics import StatisticsFilter
+
+
+class FilterForm(FlaskForm):
+    """Which tests count; it changes nothing, so it stands in the URL and needs no token."""
+
+    class Meta:
+        csrf = False
+
+    date_from = DateField("From", validators=[Optional()])
+    date_to = DateField("To", validators=[Optional()])
+    gender = SelectField(
+        "Gender",
+        choices=[
+            SelectChoice("", "All"),
+            *(SelectChoice(member.value, member.value.capitalize()) for member in Gender),
+        ],
+        default="",
+    )
+    age_min = IntegerField("Age from", validators=[Optional(), NumberRange(0, OLDEST_AGE_YEARS)])
+    age_max = IntegerField("Age to", validators=[Optional(), NumberRange(0, OLDEST_AGE_YEARS)])
+    outcome = SelectField(
+        "Result",
+        choices=[
+            SelectChoice("", "All"),
+            *(SelectChoice(member.value, member.value.capitalize()) for member in OutcomeLabel),
+        ],
+        default="",
+    )
+
+    def chosen(self) -> StatisticsFilter:
+        """The validated filters as the services take them.
+
+        Raises:
+            InvalidInputError: A range ends before it starts.
+        """
+        return StatisticsFilter(
+            date_from=self.date_from.data,
+            date_to=self.date_to.data,
+            gender=Gender(self.gender.data) if self.gender.data else None,
+            age_min=self.age_min.data,
+            age_max=self.age_max.data,
+            outcome=OutcomeLabel(self.outcome.data) if self.outcome.data else None,
+        )

@@ -1,0 +1,106 @@
+"""The dashboard pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from melanoma_app.dashboard.forms import FilterForm
+from melanoma_app.errors import InvalidInputError
+from melanoma_app.security.authentication import current_actor, requires
+from melanoma_app.security.permissions import Permission
+from melanoma_app.services.overview import count_tiles, list_patient_summaries
+from melanoma_app.services.statistics import (
+    OutcomeCount,
+    StatisticsFilter,
+    count_by_age,
+    count_by_gender,
+    count_outcomes,
+    list_tests,
+)
+
+NEWEST_ON_OVERVIEW = 8
+
+blueprint = Blueprint("dashboard", __name__)
+
+
+@blueprint.get("/")
+@requires(Permission.READ_STATISTICS)
+def overview() -> ResponseReturnValue:
+    """Tiles, charts of the filtered tests, and, for those who may see patients, the newest records."""
+    form, chosen = _read_filters()
+    actor = current_actor()
+    sees_patients = Permission.READ_PATIENTS in actor.permissions
+    return render_template(
+        "dashboard/overview.html",
+        form=form,
+        chosen=chosen,
+        tiles=count_tiles(actor=actor),
+        outcomes=count_outcomes(chosen=chosen, actor=actor),
+        genders=count_by_gender(chosen=chosen, actor=actor),
+        ages=count_by_age(chosen=chosen, actor=actor),
+        tests=list_tests(chosen=chosen, actor=actor, size=NEWEST_ON_OVERVIEW) if sees_patients else None,
+        patients=list_patient_summaries(search="", actor=actor, size=NEWEST_ON_OVERVIEW)
+        if sees_patients
+        else None,
+        tests_url=lambda group=None, **more: _tests_url(chosen, group, more),
+    )
+
+
+@blueprint.get("/patients")
+@requires(Permission.READ_PATIENTS)
+def patients() -> ResponseReturnValue:
+    """The patients that fit a search, newest first, with the last result of each."""
+    search = request.args.get("search", "")
+    page = list_patient_summaries(search=search, cursor=request.args.get("cursor"), actor=current_actor())
+    return render_template("dashboard/patients.html", search=search, page=page)
+
+
+@blueprint.get("/examinations")
+@requires(Permission.READ_PATIENTS)
+def examinations() -> ResponseReturnValue:
+    """The tests behind the charts, latest photograph first."""
+    form, chosen = _read_filters()
+    page = list_tests(chosen=chosen, cursor=request.args.get("cursor"), actor=current_actor())
+    return render_template(
+        "dashboard/examinations.html",
+        form=form,
+        chosen=chosen,
+        page=page,
+        outcomes=count_outcomes(chosen=chosen, actor=current_actor()),
+        next_url=url_for(".examinations", cursor=page.next_cursor, **chosen.given)
+        if page.next_cursor
+        else None,
+    )
+
+
+@blueprint.get("/api-docs")
+@requires(None)
+def api_page() -> ResponseReturnValue:
+    """The interactive page of the REST API."""
+    return render_template("dashboard/api.html")
+
+
+def _read_filters() -> tuple[FilterForm, StatisticsFilter]:
+    """The filters of the URL; wrong ones are shown beside their field and leave the lists unfiltered."""
+    form = FilterForm(request.args)
+    if form.validate():
+        try:
+            return form, form.chosen()
+        except InvalidInputError as error:
+            for name, messages in error.fields.items():
+                form[name].errors = [*form[name].errors, *messages]
+    return form, StatisticsFilter()
+
+
+def _tests_url(chosen: StatisticsFilter, group: OutcomeCount | None, more: dict[str, Any]) -> str:
+    """The list of exactly the tests that a figure counts."""
+    filters = {**chosen.given, **(group.filters if group else {}), **more}
+    # A band of ages that the filters cut through counts only the ages they leave of it.
+    if chosen.age_min is not None:
+        filters["age_min"] = max(filters["age_min"], chosen.age_min)
+    if chosen.age_max is not None:
+        filters["age_max"] = min(filters["age_max"], chosen.age_max)
+    return url_for(".examinations", **filters)

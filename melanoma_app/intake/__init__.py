@@ -1,0 +1,1 @@
+"""Blueprint: search, register and edit patients; their lesions."""

@@ -1,0 +1,47 @@
+"""What a new database connection is told first, and the options each engine is opened with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event, make_url
+
+BUSY_TIMEOUT_S = 30
+"""How long a SQLite writer waits for another before it gives up."""
+
+
+def engine_options(database_url: str) -> dict[str, Any]:
+    """The options for `create_engine`.
+
+    MySQL and MariaDB run at READ COMMITTED, so that a row read under lock is the newest one and gap locks do not
+    make writers of unrelated rows wait; connections are tested before use, so that a restarted server is noticed.
+    """
+    if make_url(database_url).get_backend_name() == "sqlite":
+        return {"connect_args": {"timeout": BUSY_TIMEOUT_S}}
+    return {
+        "isolation_level": "READ COMMITTED",
+        "pool_pre_ping": True,
+        "pool_recycle": 1800,
+        "connect_args": {"connect_timeout": 5, "charset": "utf8mb4"},
+    }
+
+
+@event.listens_for(Engine, "connect")
+def _prepare_connection(dbapi_connection: Any, connection_record: Any) -> None:
+    if type(dbapi_connection).__module__ != "sqlite3":
+        return
+    # The driver's own transaction handling is switched off for the explicit BEGIN below.
+    dbapi_connection.isolation_level = None
+    cursor = dbapi_connection.cursor()
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.close()
+
+
+@event.listens_for(Engine, "begin")
+def _begin(connection: Connection) -> None:
+    # A transaction that reads first and writes later fails at once on SQLite when another has written between;
+    # nearly every request writes at least its audit event, so each takes its turn from the start.
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,87 @@
+"""The closed vocabularies: stored by value, constrained in the database, worded for people by `label`."""
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a user is in the clinic; `security/permissions.py` says what each may do."""
+
+    ADMIN = "admin"
+    CLINICIAN = "clinician"
+    NURSE = "nurse"
+    ANALYST = "analyst"
+
+
+class Gender(StrEnum):
+    """FHIR AdministrativeGender."""
+
+    FEMALE = "female"
+    MALE = "male"
+    OTHER = "other"
+    UNKNOWN = "unknown"
+
+
+class BirthDatePrecision(StrEnum):
+    """Whether the birth date is documented or estimated."""
+
+    EXACT = "exact"
+    ESTIMATED = "estimated"
+
+
+class FitzpatrickSkinType(StrEnum):
+    """Fitzpatrick 1988, doi 10.1001/archderm.1988.01670060015008."""
+
+    I = "I"  # noqa: E741 (the scale's own name)
+    II = "II"
+    III = "III"
+    IV = "IV"
+    V = "V"
+    VI = "VI"
+
+
+class AnatomSiteGeneral(StrEnum):
+    """`anatom_site_general` of the ISIC metadata dictionary."""
+
+    HEAD_NECK = "head/neck"
+    UPPER_EXTREMITY = "upper extremity"
+    LOWER_EXTREMITY = "lower extremity"
+    ANTERIOR_TORSO = "anterior torso"
+    LATERAL_TORSO = "lateral torso"
+    POSTERIOR_TORSO = "posterior torso"
+    PALMS_SOLES = "palms/soles"
+    ORAL_GENITAL = "oral/genital"
+
+
+class ImageType(StrEnum):
+    """`image_type` of the ISIC metadata dictionary."""
+
+    DERMOSCOPIC = "dermoscopic"
+    CLINICAL_CLOSE_UP = "clinical: close-up"
+    CLINICAL_OVERVIEW = "clinical: overview"
+
+
+class OutcomeLabel(StrEnum):
+    """What the model calls an image: malignant is a positive test, benign a negative one."""
+
+    MALIGNANT = "malignant"
+    BENIGN = "benign"
+
+
+class AuditAction(StrEnum):
+    """What an audit event tells of."""
+
+    SIGN_IN = "sign_in"
+    SIGN_IN_FAILED = "sign_in_failed"
+    SIGN_OUT = "sign_out"
+    USER_CREATED = "user_created"
+    TOKEN_CREATED = "token_created"  # noqa: S105 (an action, not a secret)
+    CLINIC_CREATED = "clinic_created"
+    PATIENT_REGISTERED = "patient_registered"
+    PATIENT_EDITED = "patient_edited"
+    PATIENT_READ = "patient_read"
+    PATIENTS_LISTED = "patients_listed"
+    LESION_ADDED = "lesion_added"
+    IMAGE_ADDED = "image_added"
+    IMAGE_READ = "image_read"
+    PREDICTION_READ = "prediction_read"
+    MODEL_REGISTERED = "model_registered"

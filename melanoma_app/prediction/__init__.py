@@ -1,0 +1,1 @@
+"""Blueprint: photograph a lesion, and the result."""

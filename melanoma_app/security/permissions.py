@@ -1,0 +1,33 @@
+"""What each role may do: one permission an action, one map."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from melanoma_app.models.vocabulary import Role
+
+
+class Permission(StrEnum):
+    """Something a person may be allowed to do in their own clinic."""
+
+    READ_PATIENTS = "patients:read"
+    WRITE_PATIENTS = "patients:write"
+    ADD_IMAGES = "images:add"
+    READ_STATISTICS = "statistics:read"
+
+
+_RECORD_KEEPING: Final = frozenset(
+    {Permission.READ_PATIENTS, Permission.WRITE_PATIENTS, Permission.ADD_IMAGES, Permission.READ_STATISTICS}
+)
+
+ROLE_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
+    Role.ADMIN: _RECORD_KEEPING,
+    Role.CLINICIAN: _RECORD_KEEPING,
+    Role.NURSE: _RECORD_KEEPING,
+    Role.ANALYST: frozenset({Permission.READ_STATISTICS}),
+}
+
+
+def is_permitted(role: Role, permission: Permission) -> bool:
+    """Whether the role may do it."""
+    return permission in ROLE_PERMISSIONS[role]

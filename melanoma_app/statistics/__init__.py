@@ -1,0 +1,1 @@
+"""Blueprint: statistics over REST."""

@@ -1,0 +1,1 @@
+"""The networks: one preprocessing path, training on Keras, serving on ONNX Runtime."""

@@ -1,0 +1,23 @@
+"""What the web app may import: decode an image, load a released model, predict. Never TensorFlow."""
+
+from ml.inference.classifier import Classifier, Label, ModelPrediction, check_released_model
+from ml.inference.manifest import DataNotice, ModelIntegrityError, ModelManifest, OperatingPoint
+from ml.inference.released import RELEASED_FOLDER, find_released_model, list_released_models
+from ml.preprocessing import PREPROCESSING_VERSION, UnreadableImageError, decode_image
+
+__all__ = [
+    "PREPROCESSING_VERSION",
+    "RELEASED_FOLDER",
+    "Classifier",
+    "DataNotice",
+    "Label",
+    "ModelIntegrityError",
+    "ModelManifest",
+    "ModelPrediction",
+    "OperatingPoint",
+    "UnreadableImageError",
+    "check_released_model",
+    "decode_image",
+    "find_released_model",
+    "list_released_models",
+]

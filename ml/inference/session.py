@@ -1,0 +1,65 @@
+"""The ONNX Runtime session of a released model.
+
+Only loaded when the first model is: importing ONNX Runtime starts threads, which do not survive the fork by which web
+servers make their workers.
+"""
+
+from pathlib import Path
+from typing import Final
+
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from ml.inference.manifest import ModelIntegrityError, ModelManifest
+
+_LOG_FATAL_ONLY: Final = 4
+_NOT_A_MODEL: Final = (
+    ort_errors.InvalidProtobuf,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidArgument,
+    ort_errors.NotImplemented,
+    ort_errors.Fail,
+    ort_errors.RuntimeException,
+)
+
+
+def start_session(content: bytes, path: Path, threads: int) -> onnxruntime.InferenceSession:
+    """Start a session on the CPU.
+
+    Args:
+        content: the bytes of an ONNX file.
+        path: where they come from, for the message.
+        threads: cores one run may use.
+
+    Raises:
+        ModelIntegrityError: they are no model that this ONNX Runtime can run.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _LOG_FATAL_ONLY
+    # Spinning threads win a fraction of a millisecond and take a whole core from the other web processes.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except _NOT_A_MODEL as error:
+        raise ModelIntegrityError(
+            f"{path} is no model that ONNX Runtime {onnxruntime.__version__} can run: export it again."
+        ) from error
+
+
+def check_shapes(session: onnxruntime.InferenceSession, manifest: ModelManifest, path: Path) -> None:
+    """Refuse a network whose input or output is not what its manifest says.
+
+    Raises:
+        ModelIntegrityError: it takes or gives something else.
+    """
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    expected = [manifest.input_size_px, manifest.input_size_px, 3]
+    if len(inputs) != 1 or inputs[0].type != "tensor(float)" or list(inputs[0].shape[1:]) != expected:
+        raise ModelIntegrityError(
+            f"{path} does not take float images of {manifest.input_size_px}x{manifest.input_size_px}x3 "
+            "as its manifest says: export it again."
+        )
+    if len(outputs) != 1 or list(outputs[0].shape[1:]) != [1]:
+        raise ModelIntegrityError(f"{path} does not give one probability an image: export it again.")

@@ -1,0 +1,1 @@
+"""The training bench: data, networks, training, evaluation, plots, export. Never imported by serving."""

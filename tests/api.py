@@ -1,0 +1,49 @@
+"""What the API's answers have in common."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from io import BytesIO
+from typing import Any
+
+from flask.testing import FlaskClient
+from werkzeug.datastructures import FileStorage, MultiDict
+from werkzeug.test import TestResponse, encode_multipart
+
+PATIENT = {
+    "mrn": "A-100",
+    "family_name": "García",
+    "given_name": "Ana",
+    "birth_date": "1962-04-27",
+    "gender": "female",
+}
+
+
+def send_image(
+    client: FlaskClient, lesion_id: object, headers: dict[str, str], content: bytes, **fields: Any
+) -> TestResponse:
+    """Send a photograph as the API takes it."""
+    name = fields.pop("file_name", "photo.jpg")
+    body, content_type = multipart({"image": FileStorage(BytesIO(content), name), **fields})
+    return client.post(
+        f"/api/v1/lesions/{lesion_id}/images", data=body, content_type=content_type, headers=headers
+    )
+
+
+def multipart(values: dict[str, Any]) -> tuple[bytes, str]:
+    """A form's body and its type; the test client itself would leave a temporary file open."""
+    boundary, body = encode_multipart(MultiDict(values))
+    return body, f"multipart/form-data; boundary={boundary}"
+
+
+def error_of(response: TestResponse, status: HTTPStatus) -> dict[str, Any]:
+    """Hold an answer to the one error shape, and give what it says."""
+    assert response.status_code == status, response.get_data(as_text=True)[:500]
+    assert response.mimetype == "application/json"
+    assert list(response.json) == ["error"]
+    error: dict[str, Any] = response.json["error"]
+    assert error.keys() == {"code", "message", "fields", "request_id"}
+    assert error["request_id"] == response.headers["X-Request-Id"]
+    assert error["message"].endswith(".")
+    assert error["code"].replace("_", "").isalpha()
+    return error

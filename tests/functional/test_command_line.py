@@ -1,0 +1,138 @@
+"""`flask users`, `flask tokens`, `flask audit`: the answer, or one clear line and a status that is not 0."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from click.testing import Result
+from flask import Flask
+from flask.testing import FlaskClient
+
+from melanoma_app.models import ApiToken, AuditEvent, User
+from melanoma_app.models.vocabulary import Role
+from tests.browsing import Browser
+from tests.factories import PASSWORD, ClinicFactory, UserFactory
+from tests.records import Records
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(app: Flask) -> Run:
+    runner = app.test_cli_runner()
+    return lambda *arguments, **options: runner.invoke(args=arguments, **options)
+
+
+def refused(result: Result) -> str:
+    """A refusal's one line."""
+    assert result.exit_code not in (0, None)
+    assert "Traceback" not in result.output
+    lines = [line for line in result.output.splitlines() if line.startswith("Error:")]
+    assert len(lines) == 1, result.output
+    return lines[0]
+
+
+class TestUsersCreate:
+    def test_user_may_sign_in_when_created(self, run: Run, client: FlaskClient, records: Records) -> None:
+        result = run("users", "create", "Ada", "--role", "nurse", "--name", "Ada L.", "--password", PASSWORD)
+
+        assert result.exit_code == 0, result.output
+        user = records.one(User)
+        assert (user.username, user.role, user.display_name) == ("ada", Role.NURSE, "Ada L.")
+        assert Browser(client).sign_in("ada", PASSWORD).status == 200
+
+    def test_password_is_asked_for_twice_when_left_out(self, run: Run, records: Records) -> None:
+        result = run("users", "create", "ada", "--role", "admin", input=f"{PASSWORD}\n{PASSWORD}\n")
+
+        assert result.exit_code == 0, result.output
+        assert PASSWORD not in result.output
+
+    def test_clinic_is_the_named_one_when_one_is_named(self, run: Run, records: Records) -> None:
+        clinic = ClinicFactory()
+
+        run("users", "create", "ada", "--role", "admin", "--password", PASSWORD, "--clinic", clinic.name)
+
+        assert records.one(User).clinic_id == clinic.id
+
+    @pytest.mark.parametrize(
+        ("arguments", "word"),
+        [
+            (("a b", "--role", "nurse", "--password", PASSWORD), "user name"),
+            (("ada", "--role", "surgeon", "--password", PASSWORD), "surgeon"),
+            (("ada", "--role", "nurse", "--password", "short"), "password"),
+            (("ada", "--role", "nurse", "--password", PASSWORD, "--clinic", "Nowhere"), "Nowhere"),
+            (("ada", "--password", PASSWORD), "--role"),
+            ((), "USERNAME"),
+        ],
+    )
+    def test_line_says_what_is_wrong_when_input_is(
+        self, run: Run, records: Records, arguments: tuple[str, ...], word: str
+    ) -> None:
+        assert word in refused(run("users", "create", *arguments))
+        assert records.count(User) == 0
+
+    def test_line_says_taken_when_the_name_is(self, run: Run, records: Records) -> None:
+        UserFactory(username="ada")
+
+        assert "taken" in refused(run("users", "create", "ada", "--role", "nurse", "--password", PASSWORD))
+
+
+def test_every_account_is_shown_when_listed(run: Run, records: Records) -> None:
+    UserFactory(username="ada", role=Role.ADMIN)
+    UserFactory(username="eva", role=Role.ANALYST, is_active=False)
+
+    lines = [line.split("\t") for line in run("users", "list").output.splitlines()]
+
+    assert [line[:2] for line in lines] == [["ada", "admin"], ["eva", "analyst, switched off"]]
+
+
+class TestTokensCreate:
+    def test_token_opens_the_api_when_created(
+        self, run: Run, user: User, client: FlaskClient, records: Records
+    ) -> None:
+        secret = run("tokens", "create", user.username, "--days", "7").output.strip()
+
+        headers = {"Authorization": f"Bearer {secret}"}
+        assert client.get("/api/v1/patients", headers=headers).status_code == 200
+        left = records.one(ApiToken).expires_at - datetime.now(UTC)
+        assert timedelta(days=6, hours=23) < left <= timedelta(days=7)
+
+    @pytest.mark.parametrize(
+        ("arguments", "word"), [(("nobody",), "nobody"), (("nobody", "--days", "0"), "0"), ((), "USERNAME")]
+    )
+    def test_line_says_what_is_wrong_when_input_is(
+        self, run: Run, records: Records, arguments: tuple[str, ...], word: str
+    ) -> None:
+        assert word in refused(run("tokens", "create", *arguments))
+        assert records.count(ApiToken) == 0
+
+
+class TestAuditVerify:
+    @pytest.fixture(autouse=True)
+    def _entries(self, run: Run, records: Records) -> None:
+        for name in ("ada", "eva", "ida"):
+            run("users", "create", name, "--role", "nurse", "--password", PASSWORD)
+
+    def test_chains_are_said_to_hold_when_they_do(self, run: Run) -> None:
+        result = run("audit", "verify")
+
+        assert (result.exit_code, result.output) == (0, "Every audit chain holds.\n")
+
+    def test_place_is_named_when_an_entry_was_edited(self, run: Run, records: Records) -> None:
+        records.execute("UPDATE audit_event SET origin = 'elsewhere' WHERE sequence = 2")
+
+        result = run("audit", "verify")
+
+        assert result.exit_code == 1
+        assert "entry 2: the entry was edited" in result.output
+
+    def test_cut_is_named_when_the_whole_log_is_gone(self, run: Run, records: Records) -> None:
+        records.execute("DELETE FROM audit_event")
+
+        result = run("audit", "verify")
+
+        assert result.exit_code == 1
+        assert records.count(AuditEvent) == 0
+        assert "cut off" in result.output

@@ -1,0 +1,147 @@
+"""Drawn lesions, a small labelled collection of them, and one small run that is trained, judged and released."""
+
+import csv
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ml.training import measures
+from ml.training.config import AugmentationConfig, TrainingConfig
+from ml.training.datasets import Split, read_manifest, split_source
+from tests.ml.drawn_lesions import TinyRelease, draw_lesion, encode
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+_COLUMNS = (
+    "path",
+    "source",
+    "official_split",
+    "diagnosis",
+    "melanoma",
+    "malignant",
+    "isic_id",
+    "lesion_id",
+    "group",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let through, in these tests alone, the one warning that Keras' own code raises on numpy 2."""
+    keras_on_numpy_2 = "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.filterwarnings(keras_on_numpy_2))
+
+
+@pytest.fixture(scope="session")
+def real_images() -> list[Path]:
+    """A few real images where the data folder is there; none elsewhere, and the drawn ones have to do."""
+    folder = Path(os.environ.get("MELANOMA_DATA") or REPOSITORY.parent / "shared" / "data")
+    return [
+        path
+        for part in (
+            "melanoma_cancer_dataset/test/benign",
+            "melanoma_cancer_dataset/test/malignant",
+            "ham10000_224",
+        )
+        for path in sorted((folder / part).glob("*.jpg"))[:8]
+    ]
+
+
+@pytest.fixture(scope="session")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder like the real one, drawn: three sources, twins across the splits and the sources."""
+    folder = tmp_path_factory.mktemp("data")
+    rows: list[tuple[str, ...]] = []
+
+    def add(source: str, split: str, diagnosis: str, number: int, group: str) -> None:
+        malignant = diagnosis in {"melanoma", "mel", "bcc"}
+        path = f"{source}/{split or 'all'}/{diagnosis}_{number}.png"
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        draw_lesion(malignant=malignant, seed=len(rows)).save(folder / path)
+        melanoma = diagnosis in {"melanoma", "mel"}
+        rows.append((path, source, split, diagnosis, f"{melanoma:d}", f"{malignant:d}", "", "", group))
+
+    kaggle = "kaggle_melanoma_10000"
+    for number in range(30):
+        add(kaggle, "train", "melanoma", number, f"m{number // 2}")
+        add(kaggle, "train", "benign_unspecified", number, f"b{number // 2}")
+    for number in range(8):
+        add(kaggle, "test", "melanoma", number, "m0" if number == 0 else f"tm{number}")
+        add(kaggle, "test", "benign_unspecified", number, f"tb{number}")
+    for number in range(10):
+        add("ham10000", "", "mel", number, f"m{number}")
+        add("ham10000", "", "nv", number, f"hn{number}")
+        add("ham10000", "", "bcc", number, f"hb{number}")
+        add("isic2017", "train", "melanoma", number, f"m{number + 4}")
+        add("isic2017", "train", "benign_unspecified", number, f"in{number}")
+    with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([_COLUMNS, *rows])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> TrainingConfig:
+    """Two epochs on 32-pixel images."""
+    return TrainingConfig(
+        name="tiny",
+        architecture="custom_cnn",
+        input_size_px=32,
+        source="kaggle_melanoma_10000",
+        epochs=2,
+        batch_size=8,
+        validation_fraction=0.2,
+        learning_rate=1e-3,
+        patience_epochs=5,
+        seed=7,
+        augmentation=AugmentationConfig(rotation_degrees=20, flips=True, black_corner_share=0.2),
+    )
+
+
+@pytest.fixture(scope="session")
+def split(data_folder: Path, tiny_config: TrainingConfig) -> Split:
+    """The drawn collection's split."""
+    return split_source(
+        read_manifest(data_folder),
+        source=tiny_config.source,
+        validation_fraction=tiny_config.validation_fraction,
+        seed=tiny_config.seed,
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_release(
+    data_folder: Path, tiny_config: TrainingConfig, split: Split, tmp_path_factory: pytest.TempPathFactory
+) -> TinyRelease:
+    """Train, evaluate and export once, for all tests that look at the result."""
+    from ml.training.evaluation import evaluate
+    from ml.training.export import drawn_pixels, export_release
+    from ml.training.training import train
+
+    runs, released = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("released")
+    train(tiny_config, split, data_folder=data_folder, runs_folder=runs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measures, "BOOTSTRAP_ROUNDS", 20)  # a minute of arithmetic that no test looks at
+        patch.setattr(measures, "MIN_IMAGES_A_CLASS", 5)
+        evaluate(runs / "tiny", read_manifest(data_folder), data_folder=data_folder)
+    folder = export_release(
+        runs / "tiny",
+        version="0.1.0",
+        released_folder=released,
+        pixels=drawn_pixels(tiny_config.input_size_px),
+        pixels_kind="drawn",
+    )
+    return TinyRelease(run_folder=runs / "tiny", folder=folder)
+
+
+@pytest.fixture
+def lesion_file(tmp_path: Path) -> Callable[[str], Path]:
+    """Write a drawn lesion as JPEG under any name."""
+
+    def write(name: str) -> Path:
+        path = tmp_path / name
+        path.write_bytes(encode(draw_lesion(malignant=True, seed=len(name), side_px=200), "JPEG", quality=90))
+        return path
+
+    return write

@@ -1,0 +1,421 @@
+from __future__ import annotations
+
+import dataclasses
+import unicodedata
+import uuid
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from melanoma_app.errors import ConflictError, InvalidInputError, NotFoundError
+from melanoma_app.models import AuditEvent, Clinic, Patient, User
+from melanoma_app.models.vocabulary import AuditAction, Gender
+from melanoma_app.services.actor import Actor
+from melanoma_app.services.patients import (
+    PatientDetails,
+    age_in_years,
+    check_birth_date,
+    edit_patient,
+    find_patient,
+    find_similar_patients,
+    parse_date,
+    register_patient,
+    search_patients,
+)
+from tests.factories import ClinicFactory, PatientFactory, UserFactory, actor_of
+from tests.records import Records
+
+TODAY = date(2026, 3, 12)
+DETAILS = PatientDetails(
+    mrn="A-1", family_name="García", given_name="Ana", birth_date=date(1962, 4, 27), gender=Gender.FEMALE
+)
+
+
+def changed(**values: object) -> PatientDetails:
+    return dataclasses.replace(DETAILS, **values)  # type: ignore[arg-type]  # any of them
+
+
+@pytest.mark.parametrize(
+    ("birth_date", "word"),
+    [
+        (TODAY, None),
+        (TODAY + timedelta(days=1), "future"),
+        (date(1886, 3, 12), "older than 130"),
+        (date(1895, 3, 13), None),
+        (date(1895, 3, 12), "older than 130"),
+        (date(1896, 3, 12), None),
+        (date(1, 1, 1), "older than 130"),
+        (date(9999, 12, 31), "future"),
+    ],
+)
+def test_birth_date_is_judged_in_words_when_checked(birth_date: date, word: str | None) -> None:
+    refusal = check_birth_date(birth_date, today=TODAY)
+
+    assert (word is None) == (refusal is None)
+    assert word is None or word in (refusal or "")
+
+
+@pytest.mark.parametrize(
+    ("born", "on", "years"),
+    [
+        (date(2000, 2, 29), date(2001, 2, 28), 0),
+        (date(2000, 2, 29), date(2001, 3, 1), 1),
+        (date(2000, 2, 29), date(2004, 2, 28), 3),
+        (date(2000, 2, 29), date(2004, 2, 29), 4),
+        (date(1990, 12, 31), date(2000, 12, 30), 9),
+        (date(1990, 12, 31), date(2000, 12, 31), 10),
+        (date(2026, 3, 12), date(2026, 3, 12), 0),
+    ],
+)
+def test_age_counts_completed_years_when_the_birthday_is_near(born: date, on: date, years: int) -> None:
+    assert age_in_years(born, on=on) == years
+
+
+@given(born=st.dates(date(1900, 1, 1), date(2026, 1, 1)), days=st.integers(0, 40_000))
+def test_age_equals_the_birthdays_had_when_counted_one_by_one(born: date, days: int) -> None:
+    on = min(born + timedelta(days=days), date(2100, 1, 1))
+    had = 0
+    for year in range(born.year + 1, on.year + 1):
+        try:
+            birthday = born.replace(year=year)
+        except ValueError:
+            birthday = date(year, 3, 1)
+        had += birthday <= on
+
+    assert age_in_years(born, on=on) == had
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1962-04-27", date(1962, 4, 27)),
+        ("1962-4-7", date(1962, 4, 7)),
+        ("27.4.1962", date(1962, 4, 27)),
+        ("27/04/1962", date(1962, 4, 27)),
+        (" 27 04 1962 ", date(1962, 4, 27)),
+        ("31.02.1962", None),
+        ("04/27/1962", None),
+        ("1962", None),
+        ("27.4.62", None),
+        ("1962-04-27 or so", None),
+        ("", None),
+        ("٢٧.٠٤.١٩٦٢", date(1962, 4, 27)),
+    ],
+)
+def test_date_is_read_when_written_in_a_form_we_know(text: str, expected: date | None) -> None:
+    assert parse_date(text) == expected
+
+
+@given(day=st.dates(date(1000, 1, 1)))
+def test_date_is_read_back_when_written_in_either_form(day: date) -> None:
+    assert parse_date(day.isoformat()) == day
+    assert parse_date(f"{day.day}.{day.month}.{day.year:04d}") == day
+
+
+@given(text=st.text(max_size=30))
+def test_text_is_a_date_or_none_when_anything_is_typed(text: str) -> None:
+    assert parse_date(text) is None or isinstance(parse_date(text), date)
+
+
+@pytest.mark.usefixtures("context")
+class TestRegister:
+    def test_patient_is_kept_when_details_are_right(self, actor: Actor, records: Records) -> None:
+        patient = register_patient(details=DETAILS, actor=actor)
+
+        stored = records.one(Patient)
+        assert stored.public_id == patient.public_id
+        assert {name: getattr(stored, name) for name in vars(DETAILS)} == vars(DETAILS)
+        assert stored.clinic_id == actor.clinic_id
+
+    def test_mrn_is_kept_in_capitals_without_spaces_when_typed_carelessly(self, actor: Actor) -> None:
+        assert register_patient(details=changed(mrn=" ab 12-x "), actor=actor).mrn == "AB12-X"
+
+    def test_names_are_tidied_when_they_hold_what_cannot_be_seen(self, actor: Actor) -> None:
+        patient = register_patient(details=changed(family_name=" Gar\u200bcía \t\n Ruiz "), actor=actor)
+
+        assert patient.family_name == "Gar cía Ruiz"
+
+    def test_every_wrong_field_is_named_when_several_are(self, actor: Actor, records: Records) -> None:
+        tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+        wrong = changed(mrn="?", family_name="  ", given_name="x" * 101, birth_date=tomorrow)
+
+        with pytest.raises(InvalidInputError) as refusal:
+            register_patient(details=wrong, actor=actor)
+
+        assert set(refusal.value.fields) == {"mrn", "family_name", "given_name", "birth_date"}
+        assert records.count(Patient) == 0
+
+    def test_patient_is_refused_when_born_140_years_ago(self, actor: Actor) -> None:
+        with pytest.raises(InvalidInputError) as refusal:
+            register_patient(
+                details=changed(birth_date=date(datetime.now(UTC).year - 140, 1, 1)), actor=actor
+            )
+
+        (sentence,) = refusal.value.fields["birth_date"]
+        assert "older than 130 years" in sentence
+
+    def test_newborn_is_taken_when_it_is_already_tomorrow_in_the_clinic(self, records: Records) -> None:
+        # 14 hours ahead of UTC: for more than half of each day it is a later date there.
+        ahead = actor_of(UserFactory(clinic=ClinicFactory(time_zone="Pacific/Kiritimati")))
+        today_there = (datetime.now(UTC) + timedelta(hours=14)).date()
+
+        assert register_patient(details=changed(birth_date=today_there), actor=ahead)
+
+    def test_birth_date_is_refused_when_it_is_still_yesterday_in_the_clinic(self, records: Records) -> None:
+        behind = actor_of(UserFactory(clinic=ClinicFactory(time_zone="Etc/GMT+12")))
+        today_there = (datetime.now(UTC) - timedelta(hours=12)).date()
+
+        with pytest.raises(InvalidInputError):
+            register_patient(details=changed(birth_date=today_there + timedelta(days=1)), actor=behind)
+
+    def test_second_patient_is_refused_when_the_mrn_is_taken(self, actor: Actor, records: Records) -> None:
+        register_patient(details=DETAILS, actor=actor)
+
+        with pytest.raises(ConflictError) as refusal:
+            register_patient(details=changed(family_name="Other", mrn="a-1"), actor=actor)
+
+        assert "mrn" in refusal.value.fields
+        assert records.count(Patient) == 1
+
+    def test_mrn_is_free_when_only_another_clinic_has_it(
+        self, actor: Actor, outsider: User, records: Records
+    ) -> None:
+        register_patient(details=DETAILS, actor=actor)
+        register_patient(details=DETAILS, actor=actor_of(outsider))
+
+        assert records.count(Patient, Patient.mrn == "A-1") == 2
+
+    def test_act_is_audited_without_a_name_when_registered(self, actor: Actor, records: Records) -> None:
+        patient = register_patient(details=DETAILS, actor=actor)
+
+        event = records.one(AuditEvent, AuditEvent.action == AuditAction.PATIENT_REGISTERED)
+        assert (event.actor_public_id, event.patient_public_id) == (actor.public_id, patient.public_id)
+        assert (event.origin, event.request_id) == ("192.0.2.7", "r1")
+        assert "Garc" not in repr(vars(event))
+
+    @pytest.mark.parametrize("name", ["Ångström", "李", "Ștefan", "O’Neil", "𝒜lex", "ß" * 100, "﷽" * 60])
+    def test_name_is_kept_when_it_is_not_english(self, actor: Actor, records: Records, name: str) -> None:
+        register_patient(details=changed(family_name=name), actor=actor)
+
+        assert records.one(Patient).family_name == unicodedata.normalize("NFC", name)
+
+
+@pytest.mark.usefixtures("context")
+class TestEdit:
+    def test_change_is_kept_when_nobody_else_has_edited(self, actor: Actor, records: Records) -> None:
+        patient = register_patient(details=DETAILS, actor=actor)
+
+        edit_patient(
+            public_id=patient.public_id,
+            details=changed(family_name="Ruiz"),
+            version=patient.version,
+            actor=actor,
+        )
+
+        stored = records.one(Patient)
+        assert (stored.family_name, stored.search_name) == ("Ruiz", "ruiz ana")
+        assert stored.version == 2
+
+    def test_audit_names_the_fields_and_not_their_values_when_edited(
+        self, actor: Actor, records: Records
+    ) -> None:
+        patient = register_patient(details=DETAILS, actor=actor)
+        details = changed(family_name="Ruiz", consent_to_research=True)
+
+        edit_patient(public_id=patient.public_id, details=details, version=1, actor=actor)
+
+        event = records.one(AuditEvent, AuditEvent.action == AuditAction.PATIENT_EDITED)
+        assert event.details == {"changed": ["consent_to_research", "family_name"]}
+
+    def test_second_edit_is_refused_when_both_read_the_same_version(
+        self, actor: Actor, records: Records
+    ) -> None:
+        patient = register_patient(details=DETAILS, actor=actor)
+        edit_patient(
+            public_id=patient.public_id, details=changed(family_name="First"), version=1, actor=actor
+        )
+
+        with pytest.raises(ConflictError):
+            edit_patient(
+                public_id=patient.public_id, details=changed(family_name="Second"), version=1, actor=actor
+            )
+
+        assert records.one(Patient).family_name == "First"
+
+    def test_edit_is_refused_when_the_mrn_is_anothers(self, actor: Actor, records: Records) -> None:
+        register_patient(details=changed(mrn="B-2"), actor=actor)
+        patient = register_patient(details=DETAILS, actor=actor)
+
+        with pytest.raises(ConflictError):
+            edit_patient(public_id=patient.public_id, details=changed(mrn="b-2"), version=1, actor=actor)
+
+        assert records.count(Patient, Patient.mrn == "A-1") == 1
+
+    def test_patient_is_unknown_when_of_another_clinic(self, actor: Actor, outsider: User) -> None:
+        patient = register_patient(details=DETAILS, actor=actor)
+
+        with pytest.raises(NotFoundError):
+            edit_patient(public_id=patient.public_id, details=DETAILS, version=1, actor=actor_of(outsider))
+
+
+@pytest.mark.usefixtures("context")
+class TestFind:
+    def test_patient_is_found_when_of_the_own_clinic(self, actor: Actor, clinic: Clinic) -> None:
+        patient = PatientFactory(clinic=clinic)
+
+        assert find_patient(public_id=patient.public_id, actor=actor).id == patient.id
+
+    def test_patient_is_unknown_when_of_another_clinic(self, actor: Actor) -> None:
+        with pytest.raises(NotFoundError):
+            find_patient(public_id=PatientFactory().public_id, actor=actor)
+
+    def test_patient_is_unknown_when_there_is_none(self, actor: Actor) -> None:
+        with pytest.raises(NotFoundError):
+            find_patient(public_id=uuid.uuid4(), actor=actor)
+
+
+def found(search: str, actor: Actor) -> set[str]:
+    return {patient.mrn for patient in search_patients(search=search, actor=actor, size=100).items}
+
+
+@pytest.mark.usefixtures("context")
+class TestSearch:
+    @pytest.mark.parametrize(
+        "search",
+        [
+            "garcia",
+            "GARCÍA",
+            "gar",
+            "ana",
+            "ana garcia",
+            "García, Ana",
+            "a-1",
+            "A-",
+            "1962-04-27",
+            "27.4.1962",
+            "  ",
+        ],
+    )
+    def test_patient_is_found_when_the_words_begin_name_or_mrn(self, actor: Actor, search: str) -> None:
+        register_patient(details=DETAILS, actor=actor)
+
+        assert found(search, actor) == {"A-1"}
+
+    @pytest.mark.parametrize(
+        "search", ["arcia", "ana ruiz", "1962-04-28", "x", "%", "_", "a_1", "gar%", "\\"]
+    )
+    def test_patient_is_not_found_when_a_word_begins_nothing(self, actor: Actor, search: str) -> None:
+        register_patient(details=DETAILS, actor=actor)
+
+        assert found(search, actor) == set()
+
+    @pytest.mark.parametrize(("mrn", "search"), [("A_1", "a_1"), ("A.1/B", "a.1/"), ("AB1", "ab1")])
+    def test_wildcard_stays_text_when_searched_for(self, actor: Actor, mrn: str, search: str) -> None:
+        for other in ("A_1", "A.1/B", "AB1", "AX1"):
+            register_patient(details=changed(mrn=other), actor=actor)
+
+        assert found(search, actor) == {mrn}
+
+    def test_second_family_name_is_found_when_it_alone_is_searched(self, actor: Actor) -> None:
+        register_patient(details=changed(family_name="García Ruiz"), actor=actor)
+
+        assert found("ruiz", actor) == {"A-1"}
+
+    def test_others_stay_hidden_when_they_belong_to_another_clinic(self, actor: Actor) -> None:
+        PatientFactory(family_name="García", search_name="garcia ana")
+
+        assert found("", actor) == set()
+
+    def test_search_is_audited_without_the_words_when_made(self, actor: Actor, records: Records) -> None:
+        patient = register_patient(details=DETAILS, actor=actor)
+
+        search_patients(search="garcia", actor=actor)
+
+        event = records.one(AuditEvent, AuditEvent.action == AuditAction.PATIENTS_LISTED)
+        assert event.details == {"patients": [str(patient.public_id)]}
+
+    @settings(max_examples=40)
+    @given(
+        names=st.lists(
+            st.text(st.sampled_from("aáÁbßİıé%_\\' -’Ǆﬁ李"), min_size=1, max_size=8).filter(str.strip),
+            min_size=1,
+            max_size=4,
+        ),
+        search=st.text(st.sampled_from("aáÁbßİıé%_\\'’ﬁ李"), min_size=1, max_size=3),
+    )
+    @example(names=["a%b"], search="a%")
+    @example(names=["ab"], search="a%")
+    @example(names=["Straße"], search="strasse")
+    def test_search_agrees_with_plain_python_when_texts_are_odd(
+        self, records: Records, names: list[str], search: str
+    ) -> None:
+        actor = actor_of(UserFactory())
+        for number, name in enumerate(names):
+            register_patient(
+                details=changed(mrn=f"999-{number}", family_name=name, given_name="zz"), actor=actor
+            )
+
+        def begins(name: str) -> bool:
+            wanted = plain(search).split()
+            parts = [*plain(name).split(), "zz"]
+            return all(any(part.startswith(word) for part in parts) for word in wanted)
+
+        expected = {f"999-{number}" for number, name in enumerate(names) if begins(name)}
+        assert found(search, actor) == expected
+
+    @settings(max_examples=30)
+    @given(search=st.text(max_size=40))
+    def test_search_answers_when_anything_is_typed(self, actor: Actor, search: str) -> None:
+        assert found(search, actor) == set()
+
+
+def plain(text: str) -> str:
+    """Fold case and accents, spelt out another way than the app does."""
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFC", text).casefold())
+    return "".join(c for c in folded if unicodedata.category(c) not in ("Mn", "Me", "Mc"))
+
+
+@pytest.mark.usefixtures("context")
+class TestSimilar:
+    @pytest.mark.parametrize(
+        "values",
+        [
+            {"mrn": "a-1"},
+            {"family_name": "garcia", "given_name": "ANA"},
+            {"family_name": "Garcia", "birth_date": date(1962, 4, 27)},
+            {"given_name": "Ana", "birth_date": date(1962, 4, 27)},
+        ],
+    )
+    def test_patient_is_offered_when_alike(self, actor: Actor, values: dict[str, object]) -> None:
+        patient = register_patient(details=DETAILS, actor=actor)
+
+        assert [one.id for one in similar(actor, **values)] == [patient.id]
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            {},
+            {"mrn": "a-2"},
+            {"family_name": "Garcia"},
+            {"birth_date": date(1962, 4, 27)},
+            {"family_name": "Garcia", "birth_date": date(1962, 4, 28)},
+        ],
+    )
+    def test_patient_is_not_offered_when_too_little_agrees(
+        self, actor: Actor, values: dict[str, object]
+    ) -> None:
+        register_patient(details=DETAILS, actor=actor)
+
+        assert similar(actor, **values) == []
+
+    def test_patient_is_not_offered_when_of_another_clinic(self, actor: Actor, outsider: User) -> None:
+        register_patient(details=DETAILS, actor=actor_of(outsider))
+
+        assert similar(actor, mrn="A-1", family_name="García", given_name="Ana") == []
+
+
+def similar(actor: Actor, **values: object) -> list[Patient]:
+    given = {"mrn": "", "family_name": "", "given_name": "", "birth_date": None} | values
+    return list(find_similar_patients(actor=actor, **given))  # type: ignore[arg-type]  # as the form has them
