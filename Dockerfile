@@ -14,9 +14,10 @@ COPY ml ml
 COPY static static
 COPY templates templates
 
-RUN useradd --system --uid 10001 clinic && install -d -o clinic -g clinic /var/lib/clinic
+# The volume for the images takes its owner from the folder it is mounted on.
+RUN useradd --system --uid 10001 --user-group clinic && install -d -o clinic -g clinic /var/lib/clinic /var/lib/clinic/images
 USER clinic
-ENV INSTANCE_FOLDER=/var/lib/clinic HOST=0.0.0.0 PORT=5000
+ENV ENVIRONMENT=production INSTANCE_FOLDER=/var/lib/clinic HOST=0.0.0.0
 
 EXPOSE 5000
 CMD ["flask", "serve"]

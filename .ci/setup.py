@@ -99,7 +99,8 @@ def _venv_runs() -> bool:
 
 
 def _make_venv() -> None:
-    if importlib.util.find_spec("ensurepip") is None:
+    ensurepip = importlib.util.find_spec("ensurepip")  # Debian packs it apart from Python
+    if ensurepip is None or not ensurepip.has_location:
         sys.exit("Python's venv module is incomplete here; install it: apt install python3-venv")
     print("Making .venv ...", flush=True)
     try:

@@ -132,6 +132,22 @@ def _answer_database_failure(error: OperationalError) -> Response:
     )
 
 
+# Part of the API's contract, so not taken from HTTPStatus, whose names change with Python.
+_CODES = {
+    HTTPStatus.BAD_REQUEST: "bad_request",
+    HTTPStatus.UNAUTHORIZED: "unauthorized",
+    HTTPStatus.FORBIDDEN: "forbidden",
+    HTTPStatus.NOT_FOUND: "not_found",
+    HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
+    HTTPStatus.CONFLICT: "conflict",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "too_large",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "unsupported_media_type",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "invalid",
+    HTTPStatus.TOO_MANY_REQUESTS: "too_many_requests",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "internal_error",
+    HTTPStatus.SERVICE_UNAVAILABLE: "unavailable",
+}
+
 _PLAIN_WORDS = {
     HTTPStatus.NOT_FOUND: "There is nothing at this address. Check it, or start from the overview.",
     HTTPStatus.METHOD_NOT_ALLOWED: "This address does not take that kind of request.",
@@ -157,7 +173,7 @@ def _fields(error: HTTPException) -> dict[str, Any]:
 def _answer(status: HTTPStatus, message: str, fields: dict[str, Any]) -> Response:
     if request.path.startswith("/api/"):
         error = {
-            "code": status.phrase.lower().replace(" ", "_"),
+            "code": _CODES.get(status, f"http_{status.value}"),
             "message": message,
             "fields": fields,
             "request_id": g.get("request_id", ""),

@@ -5,6 +5,7 @@ Whatever stands in the way is one line that says what to do.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import ipaddress
 import socket
@@ -30,6 +31,8 @@ from melanoma_app.services.demo import find_demo_account, is_demo_wanted
 from ml.inference import ModelIntegrityError
 
 REQUEST_TIMEOUT_S: Final = 60
+M_ARENA_MAX: Final = -8
+"""From glibc's malloc.h."""
 EVERY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 (compared with, not bound to)
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 (gunicorn's heartbeat files, made with mkstemp)
 
@@ -37,6 +40,7 @@ SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 (gunicorn's heartbeat file
 def serve(app: Flask, settings: Settings) -> None:
     """Prepare, then serve with gunicorn until stopped; the address and the account are printed last."""
     welcome = prepare(app, settings)
+    _share_memory_arenas()
     _Gunicorn(app, settings, lambda: print(welcome, flush=True)).run()
 
 
@@ -206,6 +210,17 @@ class _DiscreetRequestHandler(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Log method, path and status."""
         self.log("info", "%s %s %s", self.command, self.path.partition("?")[0], code)
+
+
+def _share_memory_arenas() -> None:
+    """Let the threads share two of glibc's memory arenas.
+
+    By itself glibc gives each thread one, and each keeps the room of the largest photograph it has seen: with four
+    threads the process holds tens of MB more. Other C libraries have no such setting.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_ARENA_MAX, 2)
 
 
 class _Gunicorn(BaseApplication):

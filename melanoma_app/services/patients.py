@@ -11,7 +11,7 @@ from datetime import date, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, and_, or_, select
+from sqlalchemy import Select, and_, false, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload
 from sqlalchemy.orm.exc import StaleDataError
@@ -255,7 +255,10 @@ def _edited_meanwhile() -> ConflictError:
 def _narrow(query: Select[Any], search: str) -> Select[Any]:
     if (birth_date := parse_date(search)) is not None:
         return query.where(Patient.birth_date == birth_date)
-    for word in _fold(search.replace(",", " ")).split():  # a name is shown as "Family, Given"
+    words = _fold(search.replace(",", " ")).split()  # a name is shown as "Family, Given"
+    if not words:
+        return query.where(false())  # asked for something, but for nothing that could be found
+    for word in words:
         query = query.where(or_(_begins_word(word), Patient.mrn.startswith(_tidy_mrn(word), autoescape=True)))
     return query
 

@@ -22,7 +22,6 @@ from melanoma_app.models import (
 )
 from melanoma_app.models.vocabulary import AnatomSiteGeneral, Gender, ImageType, OutcomeLabel, Role
 from melanoma_app.services.actor import Actor
-from melanoma_app.services.overview import count_tiles, list_patient_summaries
 from melanoma_app.services.statistics import (
     StatisticsFilter,
     count_by_age,
@@ -31,10 +30,8 @@ from melanoma_app.services.statistics import (
     list_tests,
 )
 from tests.factories import (
-    LesionFactory,
     LesionImageFactory,
     ModelVersionFactory,
-    PatientFactory,
     PredictionFactory,
     actor_of,
     session,
@@ -59,30 +56,33 @@ class Person:
     shots: tuple[Shot, ...]
 
 
-# Born on leap days, on year ends, and by chance; photographed around birthdays and midnights.
-births = st.one_of(
-    st.dates(date(1900, 1, 1), date(2024, 6, 1)),
-    st.sampled_from([date(2000, 2, 29), date(1940, 2, 29), date(1999, 12, 31), date(1936, 3, 1)]),
-)
+# Few days, so that filters end on the very day of a photograph, and birthdays fall on it or beside it.
+EXAMINED = [
+    datetime(2026, 2, 28, 23, 30, tzinfo=UTC),
+    datetime(2026, 3, 1, 0, 0, tzinfo=UTC),
+    datetime(2026, 3, 5, 12, 0, tzinfo=UTC),
+    datetime(2025, 12, 31, 12, 0, tzinfo=UTC),
+    datetime(2025, 12, 31, 3, 0, tzinfo=UTC),
+]
+BORN = [
+    *(date(2000, 2, 29), date(1940, 2, 29), date(1936, 3, 1), date(1936, 2, 28), date(1996, 3, 5)),
+    *(date(1996, 3, 6), date(1999, 12, 31), date(1985, 12, 31), date(1986, 1, 31), date(2016, 1, 31)),
+]
+births = st.one_of(st.sampled_from(BORN), st.dates(date(1900, 1, 1), date(2024, 6, 1)))
 moments = st.one_of(
-    st.integers(0, 2 * 365 * 24 * 60).map(
-        lambda minutes: datetime(2024, 6, 1, tzinfo=UTC) + timedelta(minutes=minutes)
-    ),
-    st.sampled_from(
-        [
-            datetime(2026, 2, 28, 23, 30, tzinfo=UTC),
-            datetime(2026, 3, 1, 0, 0, tzinfo=UTC),
-            datetime(2025, 12, 31, 12, 0, tzinfo=UTC),
-            datetime(2025, 12, 31, 3, 0, tzinfo=UTC),
-        ]
+    st.sampled_from(EXAMINED),
+    st.timedeltas(timedelta(0), timedelta(days=730)).map(
+        lambda after: datetime(2024, 6, 1, tzinfo=UTC) + after
     ),
 )
 shots = st.builds(Shot, moments, st.lists(st.sampled_from(OutcomeLabel), min_size=1, max_size=3).map(tuple))
 people = st.lists(
     st.builds(Person, births, st.sampled_from(Gender), st.lists(shots, max_size=3).map(tuple)), max_size=8
 )
-days = st.dates(date(2024, 6, 1), date(2026, 6, 1))
-ages = st.integers(0, 120)
+days = st.one_of(
+    st.sampled_from(EXAMINED).map(lambda moment: moment.date()), st.dates(date(2024, 6, 1), date(2026, 6, 1))
+)
+ages = st.one_of(st.sampled_from([9, 10, 25, 26, 29, 30, 39, 40, 85, 86, 89, 90]), st.integers(0, 120))
 
 
 @st.composite
@@ -203,7 +203,7 @@ def expected_tests(
 
 
 @pytest.mark.usefixtures("context")
-@settings(max_examples=40)
+@settings(max_examples=60)
 @given(population=people, chosen=filters(), zone=st.sampled_from(["UTC", "Pacific/Auckland", "America/Lima"]))
 def test_counts_equal_plain_python_when_records_and_filters_are_any(
     records: Records, population: list[Person], chosen: StatisticsFilter, zone: str
@@ -248,6 +248,31 @@ def test_list_holds_exactly_the_tests_of_a_group_when_its_filters_are_followed(
 
 
 @pytest.mark.usefixtures("context")
+@pytest.mark.parametrize(
+    ("values", "counted"),
+    [
+        ({"date_from": date(2026, 3, 5), "date_to": date(2026, 3, 5)}, 1),
+        ({"date_from": date(2026, 3, 6)}, 0),
+        ({"date_to": date(2026, 3, 4)}, 0),
+        ({"age_min": 29, "age_max": 29}, 1),
+        ({"age_min": 30}, 0),
+        ({"age_max": 28}, 0),
+    ],
+    ids=str,
+)
+def test_both_ends_of_a_range_belong_to_it_when_a_test_lies_on_them(
+    records: Records, values: dict[str, object], counted: int
+) -> None:
+    day_before_the_30th_birthday = Shot(datetime(2026, 3, 5, 12, 0, tzinfo=UTC), (BENIGN,))
+    person = Person(date(1996, 3, 6), Gender.FEMALE, (day_before_the_30th_birthday,))
+    actor = store([person], zone="UTC")
+
+    chosen = StatisticsFilter(**values)  # type: ignore[arg-type]  # as a form gives them
+
+    assert count_outcomes(chosen=chosen, actor=actor).total == counted
+
+
+@pytest.mark.usefixtures("context")
 def test_all_groups_are_there_when_nothing_was_photographed(actor: Actor) -> None:
     genders = count_by_gender(chosen=StatisticsFilter(), actor=actor)
     ages_ = count_by_age(chosen=StatisticsFilter(), actor=actor)
@@ -280,54 +305,6 @@ def test_range_is_refused_when_it_ends_before_it_starts(values: dict[str, object
         StatisticsFilter(**values)  # type: ignore[arg-type]  # as a form gives them
 
     assert list(refusal.value.fields) == [field]
-
-
-@pytest.mark.usefixtures("context")
-class TestOverview:
-    def test_tiles_count_the_clinic_when_records_are_old_and_new(self, actor: Actor, clinic: Clinic) -> None:
-        now = datetime.now(UTC)
-        monday = (now - timedelta(days=now.weekday())).replace(hour=0, minute=0, second=0, microsecond=0)
-        lesions = [LesionFactory(patient=PatientFactory(clinic=clinic), number=number) for number in (1, 1)]
-        LesionFactory(patient=lesions[0].patient, number=2)
-        PatientFactory(clinic=clinic)
-        for captured_at, label in [
-            (monday, MALIGNANT),
-            (now, BENIGN),
-            (monday - timedelta(microseconds=1), MALIGNANT),
-        ]:
-            PredictionFactory(
-                lesion_image=LesionImageFactory(lesion=lesions[0], captured_at=captured_at), label=label
-            )
-        PredictionFactory(label=MALIGNANT)  # in another clinic
-
-        tiles = count_tiles(actor=actor)
-
-        assert (tiles.patients, tiles.lesions) == (3, 3)
-        assert (tiles.examinations_this_week, tiles.malignant_this_week) == (2, 1)
-        assert tiles.week_starts_on == monday.date()
-
-    def test_summary_shows_the_latest_photographs_last_answer_when_there_are_several(
-        self, actor: Actor, clinic: Clinic
-    ) -> None:
-        now = datetime.now(UTC)
-        patient, without = PatientFactory(clinic=clinic), PatientFactory(clinic=clinic)
-        first, second = (LesionFactory(patient=patient, number=number) for number in (1, 2))
-        latest = LesionImageFactory(lesion=first, captured_at=now)
-        PredictionFactory(lesion_image=latest, label=MALIGNANT)
-        expected = PredictionFactory(lesion_image=latest, label=BENIGN)
-        PredictionFactory(
-            lesion_image=LesionImageFactory(lesion=second, captured_at=now - timedelta(days=1)),
-            label=MALIGNANT,
-        )
-
-        summaries = {
-            one.patient.id: one.last_prediction
-            for one in list_patient_summaries(search="", actor=actor).items
-        }
-
-        assert summaries.keys() == {patient.id, without.id}
-        assert summaries[without.id] is None
-        assert summaries[patient.id].id == expected.id
 
 
 @pytest.mark.usefixtures("context")
