@@ -20,7 +20,8 @@ from melanoma_app.security.authentication import current_actor, requires_token
 from melanoma_app.security.permissions import Permission
 from melanoma_app.services.lesions import PatientRecord, add_lesion, read_patient_record
 from melanoma_app.services.paging import Page
-from melanoma_app.services.patients import PatientDetails, register_patient, search_patients
+from melanoma_app.services.patient_search import search_patients
+from melanoma_app.services.patients import PatientDetails, register_patient
 
 blueprint = ApiBlueprint(
     "intake_api",

@@ -15,11 +15,11 @@ from melanoma_app.models.vocabulary import AnatomSiteGeneral
 from melanoma_app.security.authentication import current_actor, requires
 from melanoma_app.security.permissions import Permission
 from melanoma_app.services.lesions import add_lesion, read_patient_record
+from melanoma_app.services.patient_search import find_similar_patients
 from melanoma_app.services.patients import (
     check_birth_date,
     clinic_day,
     edit_patient,
-    find_similar_patients,
     read_patient,
     register_patient,
 )

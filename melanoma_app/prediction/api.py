@@ -12,7 +12,8 @@ from melanoma_app.prediction.schemas import ExaminationSchema, PredictionSchema
 from melanoma_app.rest import ApiBlueprint
 from melanoma_app.security.authentication import current_actor, requires_token
 from melanoma_app.security.permissions import Permission
-from melanoma_app.services.predictions import read_prediction, record_examination
+from melanoma_app.services.examinations import record_examination
+from melanoma_app.services.predictions import read_prediction
 
 blueprint = ApiBlueprint(
     "prediction_api", __name__, url_prefix="/api/v1", description="Photographs and their predictions"

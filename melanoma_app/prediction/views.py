@@ -13,8 +13,9 @@ from melanoma_app.models.vocabulary import ImageType
 from melanoma_app.prediction.forms import ExaminationForm
 from melanoma_app.security.authentication import current_actor, requires
 from melanoma_app.security.permissions import Permission
+from melanoma_app.services.examinations import captured_on_day, record_examination
 from melanoma_app.services.lesions import read_lesion
-from melanoma_app.services.predictions import captured_on_day, read_image, read_prediction, record_examination
+from melanoma_app.services.predictions import read_image, read_prediction
 
 blueprint = Blueprint("prediction", __name__)
 

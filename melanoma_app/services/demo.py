@@ -27,9 +27,9 @@ from melanoma_app.services.accounts import create_user, has_users
 from melanoma_app.services.actor import Actor
 from melanoma_app.services.clinics import create_clinic
 from melanoma_app.services.demo_images import draw_lesion
+from melanoma_app.services.examinations import record_examination
 from melanoma_app.services.lesions import add_lesion
 from melanoma_app.services.patients import PatientDetails, register_patient
-from melanoma_app.services.predictions import record_examination
 
 DEMO_USERNAME: Final = "demo"
 _PATIENTS: Final = 36

@@ -16,7 +16,8 @@ from melanoma_app.models.prediction import is_latest_of_image
 from melanoma_app.models.vocabulary import AnatomSiteGeneral, AuditAction
 from melanoma_app.services.actor import Actor
 from melanoma_app.services.audit import record_event
-from melanoma_app.services.patients import find_patient, tidy_paragraphs
+from melanoma_app.services.patients import find_patient
+from melanoma_app.services.text import tidy_paragraphs
 
 MAXIMUM_DESCRIPTION_LENGTH = 500
 

@@ -15,7 +15,8 @@ from melanoma_app.models.base import utc_now
 from melanoma_app.models.prediction import is_latest_of_image
 from melanoma_app.services.actor import Actor
 from melanoma_app.services.paging import PAGE_SIZE, Page
-from melanoma_app.services.patients import clinic_day, search_patients
+from melanoma_app.services.patient_search import search_patients
+from melanoma_app.services.patients import clinic_day
 from melanoma_app.services.statistics import StatisticsFilter, count_outcomes
 
 

@@ -1,17 +1,15 @@
-"""Patients: register, edit, find; and the rules about what a name, an MRN and a birth date can be."""
+"""Patients: register, edit, read; and the rules about what a name, an MRN and a birth date can be."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 import uuid
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, and_, false, or_, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload
 from sqlalchemy.orm.exc import StaleDataError
@@ -23,16 +21,11 @@ from melanoma_app.models.base import utc_now
 from melanoma_app.models.vocabulary import AuditAction, BirthDatePrecision, FitzpatrickSkinType, Gender
 from melanoma_app.services.actor import Actor
 from melanoma_app.services.audit import record_event
-from melanoma_app.services.paging import PAGE_SIZE, Page, cut_page, newest_first
+from melanoma_app.services.text import search_name, tidy_mrn, tidy_text
 
 OLDEST_AGE_YEARS: Final = 130
 """The oldest documented person reached 122 years (Robine and Allard 1998, doi 10.1126/science.279.5358.1831h)."""
-MAXIMUM_SIMILAR: Final = 5
 _MRN: Final = re.compile(r"[A-Z0-9][A-Z0-9./_-]{0,31}")
-_DATE_FORMS: Final = (
-    re.compile(r"(?P<year>\d{4})-(?P<month>\d{1,2})-(?P<day>\d{1,2})"),
-    re.compile(r"(?P<day>\d{1,2})[./ ](?P<month>\d{1,2})[./ ](?P<year>\d{4})"),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,60 +130,6 @@ def read_patient(*, public_id: uuid.UUID, actor: Actor) -> Patient:
     return patient
 
 
-def search_patients(
-    *, search: str, actor: Actor, cursor: str | None = None, size: int = PAGE_SIZE
-) -> Page[Patient]:
-    """The clinic's patients, newest first, that fit a search.
-
-    A date finds birth dates; otherwise every word must begin a part of the name or the MRN. An empty search
-    gives all. Whom it showed is audited; what was searched for is not, for it may be a name.
-    """
-    query: Select[Any] = select(Patient).where(Patient.clinic_id == actor.clinic_id)
-    if search.strip():
-        query = _narrow(query, search)
-    rows = db.session.scalars(
-        newest_first(query, time=Patient.created_at, key=Patient.id, cursor=cursor, size=size)
-    ).all()
-    page = cut_page(rows, size=size, position=lambda patient: (patient.created_at, patient.id))
-    record_patients_shown(patients=page.items, actor=actor)
-    db.session.commit()
-    return page
-
-
-def find_similar_patients(
-    *, mrn: str, family_name: str, given_name: str, birth_date: date | None, actor: Actor
-) -> Sequence[Patient]:
-    """Patients of the clinic who may be the one about to be registered.
-
-    The same MRN, or the same birth date with the same family or given name, or the whole name alike.
-    """
-    family, given = _fold(family_name), _fold(given_name)
-    likenesses = [Patient.mrn == _tidy_mrn(mrn)] if mrn.strip() else []
-    if family and given:
-        likenesses.append(Patient.search_name == _search_name(family_name, given_name))
-    if birth_date and (family or given):
-        names = [_begins_word(word) for word in (family, given) if word]
-        likenesses.append(and_(Patient.birth_date == birth_date, or_(*names)))
-    if not likenesses:
-        return []
-    similar = db.session.scalars(
-        select(Patient)
-        .where(Patient.clinic_id == actor.clinic_id, or_(*likenesses))
-        .order_by(Patient.created_at.desc())
-        .limit(MAXIMUM_SIMILAR)
-    ).all()
-    record_patients_shown(patients=similar, actor=actor)
-    db.session.commit()
-    return similar
-
-
-def record_patients_shown(*, patients: Iterable[Patient], actor: Actor) -> None:
-    """Audit that a list showed these patients, in the caller's transaction; an empty list is not worth an entry."""
-    shown = list(dict.fromkeys(str(patient.public_id) for patient in patients))
-    if shown:
-        record_event(action=AuditAction.PATIENTS_LISTED, actor=actor, details={"patients": shown})
-
-
 def check_birth_date(birth_date: date, *, today: date) -> str | None:
     """Say why a birth date cannot be right; None when it can."""
     if birth_date > today:
@@ -213,19 +152,19 @@ def clinic_day(moment: datetime, *, actor: Actor) -> date:
 def _check_details(details: PatientDetails, actor: Actor) -> dict[str, Any]:
     """The column values, tidied, or a refusal that names every wrong field."""
     values: dict[str, Any] = dict(vars(details))
-    values["mrn"] = _tidy_mrn(details.mrn)
+    values["mrn"] = tidy_mrn(details.mrn)
     problems: dict[str, list[str]] = {}
     if not _MRN.fullmatch(values["mrn"]):
         problems["mrn"] = ["An MRN has up to 32 letters, digits, dots, dashes, slashes and underscores."]
     for field in ("family_name", "given_name"):
-        values[field] = _tidy_text(values[field])
+        values[field] = tidy_text(values[field])
         if not values[field] or len(values[field]) > Patient.__table__.c[field].type.length:  # type: ignore[attr-defined]
             problems[field] = ["A name has 1 to 100 characters."]
     if problem := check_birth_date(details.birth_date, today=clinic_day(utc_now(), actor=actor)):
         problems["birth_date"] = [problem]
     if problems:
         raise InvalidInputError("Some values need another look.", fields=problems)
-    values["search_name"] = _search_name(values["family_name"], values["given_name"])
+    values["search_name"] = search_name(values["family_name"], values["given_name"])
     return values
 
 
@@ -250,57 +189,3 @@ def _edited_meanwhile() -> ConflictError:
         "Somebody else has edited this patient meanwhile, so nothing was changed. "
         "Look at what they wrote, then make your change again."
     )
-
-
-def _narrow(query: Select[Any], search: str) -> Select[Any]:
-    if (birth_date := parse_date(search)) is not None:
-        return query.where(Patient.birth_date == birth_date)
-    words = _fold(search.replace(",", " ")).split()  # a name is shown as "Family, Given"
-    if not words:
-        return query.where(false())  # asked for something, but for nothing that could be found
-    for word in words:
-        query = query.where(or_(_begins_word(word), Patient.mrn.startswith(_tidy_mrn(word), autoescape=True)))
-    return query
-
-
-def parse_date(text: str) -> date | None:
-    """A date written year-month-day or day.month.year (also with slashes or spaces); None for anything else."""
-    for form in _DATE_FORMS:
-        if match := form.fullmatch(text.strip()):
-            try:
-                return date(int(match["year"]), int(match["month"]), int(match["day"]))
-            except ValueError:
-                return None
-    return None
-
-
-def _begins_word(word: str) -> Any:
-    return or_(
-        Patient.search_name.startswith(word, autoescape=True),
-        Patient.search_name.contains(f" {word}", autoescape=True),
-    )
-
-
-def _search_name(family_name: str, given_name: str) -> str:
-    return f"{_fold(family_name)} {_fold(given_name)}"[:255]
-
-
-def _fold(text: str) -> str:
-    """Lower case without accents, so that every database finds García when told garcia."""
-    decomposed = unicodedata.normalize("NFKD", _tidy_text(text).casefold())
-    return "".join(character for character in decomposed if not unicodedata.combining(character))
-
-
-def _tidy_mrn(mrn: str) -> str:
-    return "".join(unicodedata.normalize("NFKC", mrn).upper().split())
-
-
-def tidy_paragraphs(text: str) -> str:
-    """Text of several lines, each tidied."""
-    return "\n".join(_tidy_text(line) for line in text.splitlines()).strip()
-
-
-def _tidy_text(text: str) -> str:
-    """Composed characters, single spaces, and nothing that cannot be seen."""
-    visible = "".join(c if c.isprintable() else " " for c in unicodedata.normalize("NFC", text))
-    return " ".join(visible.split())

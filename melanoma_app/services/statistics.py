@@ -21,7 +21,7 @@ from melanoma_app.models.prediction import is_latest_of_image
 from melanoma_app.models.vocabulary import Gender, OutcomeLabel
 from melanoma_app.services.actor import Actor
 from melanoma_app.services.paging import PAGE_SIZE, Page, cut_page, newest_first
-from melanoma_app.services.patients import record_patients_shown
+from melanoma_app.services.patient_search import record_patients_shown
 
 AGE_BAND_YEARS: Final = 10
 OLDEST_BAND_FROM_YEARS: Final = 90

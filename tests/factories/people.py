@@ -16,7 +16,7 @@ from melanoma_app.models.base import utc_now
 from melanoma_app.models.vocabulary import BirthDatePrecision, Gender, Role
 from melanoma_app.services.accounts import _hasher
 from melanoma_app.services.actor import Actor
-from melanoma_app.services.patients import _search_name
+from melanoma_app.services.text import search_name
 from tests.factories.base import RecordFactory, session
 
 PASSWORD = "correct horse battery"
@@ -90,7 +90,7 @@ class PatientFactory(RecordFactory[Patient]):
     mrn = factory.Sequence(lambda number: f"MRN-{number:06d}")
     family_name = factory.Faker("last_name")
     given_name = factory.Faker("first_name")
-    search_name = factory.LazyAttribute(lambda one: _search_name(one.family_name, one.given_name))
+    search_name = factory.LazyAttribute(lambda one: search_name(one.family_name, one.given_name))
     birth_date = date(1962, 4, 27)
     birth_date_precision = BirthDatePrecision.EXACT
     gender = Gender.FEMALE

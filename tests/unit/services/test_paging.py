@@ -12,7 +12,7 @@ from melanoma_app.models import Patient
 from melanoma_app.models.vocabulary import Gender
 from melanoma_app.services.actor import Actor
 from melanoma_app.services.paging import Page
-from melanoma_app.services.patients import search_patients
+from melanoma_app.services.patient_search import search_patients
 from melanoma_app.services.statistics import StatisticsFilter, list_tests
 from tests.factories import (
     ClinicFactory,

@@ -11,12 +11,8 @@ from hypothesis import strategies as st
 from melanoma_app.models import AuditEvent, Patient, User
 from melanoma_app.models.vocabulary import AuditAction, Gender
 from melanoma_app.services.actor import Actor
-from melanoma_app.services.patients import (
-    PatientDetails,
-    find_similar_patients,
-    register_patient,
-    search_patients,
-)
+from melanoma_app.services.patient_search import find_similar_patients, parse_date, search_patients
+from melanoma_app.services.patients import PatientDetails, register_patient
 from tests.factories import PatientFactory, UserFactory, actor_of
 from tests.records import Records
 
@@ -175,6 +171,38 @@ def test_nobody_is_found_when_the_search_has_nothing_to_look_for(actor: Actor, s
     register_patient(details=DETAILS, actor=actor)
 
     assert search_patients(search=search, actor=actor).items == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1962-04-27", date(1962, 4, 27)),
+        ("1962-4-7", date(1962, 4, 7)),
+        ("27.4.1962", date(1962, 4, 27)),
+        ("27/04/1962", date(1962, 4, 27)),
+        (" 27 04 1962 ", date(1962, 4, 27)),
+        ("31.02.1962", None),
+        ("04/27/1962", None),
+        ("1962", None),
+        ("27.4.62", None),
+        ("1962-04-27 or so", None),
+        ("", None),
+        ("٢٧.٠٤.١٩٦٢", date(1962, 4, 27)),
+    ],
+)
+def test_date_is_read_when_written_in_a_form_we_know(text: str, expected: date | None) -> None:
+    assert parse_date(text) == expected
+
+
+@given(day=st.dates(date(1000, 1, 1)))
+def test_date_is_read_back_when_written_in_either_form(day: date) -> None:
+    assert parse_date(day.isoformat()) == day
+    assert parse_date(f"{day.day}.{day.month}.{day.year:04d}") == day
+
+
+@given(text=st.text(max_size=30))
+def test_text_is_a_date_or_none_when_anything_is_typed(text: str) -> None:
+    assert parse_date(text) is None or isinstance(parse_date(text), date)
 
 
 def similar(actor: Actor, **values: object) -> list[Patient]:

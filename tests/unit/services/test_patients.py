@@ -19,7 +19,6 @@ from melanoma_app.services.patients import (
     check_birth_date,
     edit_patient,
     find_patient,
-    parse_date,
     register_patient,
 )
 from tests.factories import ClinicFactory, PatientFactory, UserFactory, actor_of
@@ -83,38 +82,6 @@ def test_age_equals_the_birthdays_had_when_counted_one_by_one(born: date, days: 
         had += birthday <= on
 
     assert age_in_years(born, on=on) == had
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("1962-04-27", date(1962, 4, 27)),
-        ("1962-4-7", date(1962, 4, 7)),
-        ("27.4.1962", date(1962, 4, 27)),
-        ("27/04/1962", date(1962, 4, 27)),
-        (" 27 04 1962 ", date(1962, 4, 27)),
-        ("31.02.1962", None),
-        ("04/27/1962", None),
-        ("1962", None),
-        ("27.4.62", None),
-        ("1962-04-27 or so", None),
-        ("", None),
-        ("٢٧.٠٤.١٩٦٢", date(1962, 4, 27)),
-    ],
-)
-def test_date_is_read_when_written_in_a_form_we_know(text: str, expected: date | None) -> None:
-    assert parse_date(text) == expected
-
-
-@given(day=st.dates(date(1000, 1, 1)))
-def test_date_is_read_back_when_written_in_either_form(day: date) -> None:
-    assert parse_date(day.isoformat()) == day
-    assert parse_date(f"{day.day}.{day.month}.{day.year:04d}") == day
-
-
-@given(text=st.text(max_size=30))
-def test_text_is_a_date_or_none_when_anything_is_typed(text: str) -> None:
-    assert parse_date(text) is None or isinstance(parse_date(text), date)
 
 
 @pytest.mark.usefixtures("context")

@@ -1,0 +1,108 @@
+"""Starting the server where something stands in the way: one line that says what to do, and no traceback."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from config import PROJECT_ROOT
+from tests.databases import MariaDbServer, find_free_port
+
+START_TIMEOUT_S = 60
+
+
+@pytest.fixture
+def variables(tmp_path: Path) -> dict[str, str]:
+    return {"INSTANCE_FOLDER": str(tmp_path / "instance"), "PORT": str(find_free_port()), "DEMO": "0"}
+
+
+def start(variables: dict[str, str]) -> tuple[int, str]:
+    """What the server says before it gives up, and its status."""
+    known = ("SECRET_KEY", "DATABASE_URL", "HOST", "IMAGE_FOLDER", "ENVIRONMENT")
+    done = subprocess.run(
+        [sys.executable, "-m", "flask", "serve"],
+        cwd=PROJECT_ROOT,
+        env={name: value for name, value in os.environ.items() if name not in known} | variables,
+        capture_output=True,
+        text=True,
+        timeout=START_TIMEOUT_S,
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stderr.strip()
+
+
+def refusal(variables: dict[str, str]) -> str:
+    status, said = start(variables)
+    assert status == 1
+    assert len(said.splitlines()) == 1
+    return said
+
+
+def test_another_port_is_advised_when_the_port_is_busy(variables: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        said = refusal(variables | {"PORT": str(port)})
+    assert f"Port {port}" in said
+    assert f"PORT={port + 1}" in said
+
+
+@pytest.mark.parametrize("name", ["INSTANCE_FOLDER", "IMAGE_FOLDER"])
+def test_folder_is_named_when_it_cannot_be_written(
+    variables: dict[str, str], tmp_path: Path, name: str
+) -> None:
+    in_the_way = tmp_path / "file"
+    in_the_way.touch()
+    said = refusal(variables | {name: str(in_the_way)})
+    assert str(in_the_way) in said
+    assert name in said
+
+
+def test_database_is_named_without_its_password_when_it_does_not_answer(variables: dict[str, str]) -> None:
+    url = f"mysql+pymysql://clinic:hidden@127.0.0.1:{find_free_port()}/clinic"
+    said = refusal(variables | {"DATABASE_URL": url})
+    assert "DATABASE_URL" in said
+    assert "127.0.0.1" in said
+    assert "hidden" not in said
+
+
+def test_database_is_named_when_the_password_is_wrong(
+    variables: dict[str, str], mariadb_server: MariaDbServer
+) -> None:
+    url = f"mysql+pymysql://nobody:hidden@127.0.0.1:{mariadb_server.port}/clinic"
+    said = refusal(variables | {"DATABASE_URL": url})
+    assert "Access denied" in said
+    assert "hidden" not in said
+
+
+def test_file_is_named_when_it_is_no_database(variables: dict[str, str], tmp_path: Path) -> None:
+    path = tmp_path / "letter.txt"
+    path.write_text("Dear colleague" * 100)
+    assert str(path) in refusal(variables | {"DATABASE_URL": f"sqlite:///{path}"})
+
+
+def test_newer_database_is_left_alone_when_its_revision_is_unknown(
+    variables: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "newer.sqlite3"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
+        connection.execute("INSERT INTO alembic_version VALUES ('9999')")
+    connection.close()
+    assert "newer version" in refusal(variables | {"DATABASE_URL": f"sqlite:///{path}"})
+
+
+def test_demo_is_not_opened_to_the_network_when_another_host_is_named(variables: dict[str, str]) -> None:
+    assert "HOST" in refusal(variables | {"DEMO": "1", "HOST": "0.0.0.0"})
+
+
+def test_every_wrong_setting_is_named_when_several_are(variables: dict[str, str]) -> None:
+    status, said = start(variables | {"ENVIRONMENT": "production", "PORT": "many", "DEMO": "1"})
+    assert status == 1
+    for name in ("PORT", "SECRET_KEY", "DATABASE_URL"):
+        assert f"  {name}: " in said
