@@ -85,6 +85,7 @@ def measure_first_answer() -> None:
 
 def measure_upload(photograph: bytes, folder: Path) -> None:
     """The whole request through the app, in process, against decoding and inference alone."""
+    from melanoma_app.services.examinations import STORED_JPEG_QUALITY
     from ml.inference import Classifier, decode_image, find_released_model
 
     client, path, headers = open_clinic(folder)
@@ -98,8 +99,16 @@ def measure_upload(photograph: bytes, folder: Path) -> None:
                 f"the upload was refused: {response.status_code} {response.get_data(as_text=True)}"
             )
 
-    core_s, upload_s = in_turns(lambda: classifier.predict(decode_image(photograph)), upload)
-    report("upload against decode + inference alone", core_s * 1e3, upload_s * 1e3, "ms", "≤ 1.25")
+    core = in_turns(lambda: classifier.predict(decode_image(photograph)), upload)
+    report("upload against decode + inference alone", core[0] * 1e3, core[1] * 1e3, "ms", "≤ 1.25")
+
+    def decode_predict_encode() -> None:
+        image = decode_image(photograph)
+        classifier.predict(image)
+        image.save(io.BytesIO(), "JPEG", quality=STORED_JPEG_QUALITY, subsampling="4:2:0")
+
+    encoded = in_turns(decode_predict_encode, upload)
+    report("upload against these + re-encoding", encoded[0] * 1e3, encoded[1] * 1e3, "ms", "")
 
 
 def measure_server(photograph: bytes, folder: Path) -> None:

@@ -62,5 +62,5 @@ def error_of(response: TestResponse, status: HTTPStatus) -> dict[str, Any]:
     assert error.keys() == {"code", "message", "fields", "request_id"}
     assert error["request_id"] == response.headers["X-Request-Id"]
     assert error["message"].endswith(".")
-    assert error["code"] == CODES[status.value]
+    assert error["code"] == CODES[response.status_code]
     return error

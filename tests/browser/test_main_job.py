@@ -130,10 +130,15 @@ def test_main_job_works_when_scripts_are_off(
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_charts_leave_their_tables_when_the_library_cannot_be_loaded(
-    page: Page, complaints: list[str]
+    signed_in: Page, complaints: list[str], photograph_file: Path
 ) -> None:
+    page = signed_in
     page.route("**/chart.umd.min.js", lambda route: route.abort())
-    sign_in(page)
+    register(page, mrn="A-6")
+    add_lesion(page)
+    send_photograph(page, photograph_file)
+    page.wait_for_url("**/predictions/*")
+    page.goto("/")
     assert page.locator("figure[data-chart] table").count() == 3
     assert page.locator("figure[data-chart] canvas").first.is_hidden()
     assert complaints == []
