@@ -54,7 +54,9 @@ def create_app(settings: Settings) -> Flask:
     extensions.csrf.init_app(app)
     extensions.limiter.init_app(app)
     extensions.image_storage.init_app(app, folder=settings.image_folder)
-    extensions.classifier.init_app(app, folder=settings.model_folder, name=settings.model_name)
+    extensions.classifier.init_app(
+        app, folder=settings.model_folder, name=settings.model_name, processes=settings.web_processes
+    )
     init_authentication(app)
 
     api = ClinicApi(app)

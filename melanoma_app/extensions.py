@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -20,9 +21,10 @@ from ml.inference import Classifier, check_released_model, find_released_model
 class ReleasedClassifier:
     """The model that serves, loaded (and its digest checked) once a process, when first asked for."""
 
-    def init_app(self, app: Flask, *, folder: Path, name: str) -> None:
-        """Remember where the released models are and which of them serves."""
-        app.extensions["released_classifier"] = _LazyClassifier(folder, name)
+    def init_app(self, app: Flask, *, folder: Path, name: str, processes: int) -> None:
+        """Remember where the released models are, which of them serves, and how many processes share the cores."""
+        threads = max(1, len(os.sched_getaffinity(0)) // processes)
+        app.extensions["released_classifier"] = _LazyClassifier(folder, name, threads)
 
     def get(self) -> Classifier:
         """The current app's model.
@@ -44,8 +46,8 @@ class ReleasedClassifier:
 
 
 class _LazyClassifier:
-    def __init__(self, folder: Path, name: str) -> None:
-        self._folder, self._name = folder, name
+    def __init__(self, folder: Path, name: str, threads: int) -> None:
+        self._folder, self._name, self._threads = folder, name, threads
         self._lock = threading.Lock()
         self._classifier: Classifier | None = None
 
@@ -55,7 +57,7 @@ class _LazyClassifier:
     def get(self) -> Classifier:
         with self._lock:
             if self._classifier is None:
-                self._classifier = Classifier.load(self.find())
+                self._classifier = Classifier.load(self.find(), threads=self._threads)
             return self._classifier
 
 
