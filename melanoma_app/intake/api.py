@@ -24,7 +24,7 @@ from melanoma_app.services.patient_search import search_patients
 from melanoma_app.services.patients import PatientDetails, register_patient
 
 blueprint = ApiBlueprint(
-    "intake_api",
+    "patients",
     __name__,
     url_prefix="/api/v1",
     description="Patients and their lesions",

@@ -16,7 +16,7 @@ from melanoma_app.services.examinations import record_examination
 from melanoma_app.services.predictions import read_prediction
 
 blueprint = ApiBlueprint(
-    "prediction_api", __name__, url_prefix="/api/v1", description="Photographs and their predictions"
+    "predictions", __name__, url_prefix="/api/v1", description="Photographs and their predictions"
 )
 
 

@@ -17,7 +17,7 @@ from melanoma_app.services.statistics import (
 from melanoma_app.statistics.schemas import StatisticsArgumentsSchema, StatisticsSchema
 
 blueprint = ApiBlueprint(
-    "statistics_api",
+    "statistics",
     __name__,
     url_prefix="/api/v1/statistics",
     description="Counts of tests. A test is an image with its latest prediction; positive means malignant.",
