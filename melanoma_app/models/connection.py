@@ -15,10 +15,12 @@ def engine_options(database_url: str) -> dict[str, Any]:
 
     MySQL and MariaDB run at READ COMMITTED, so that a row read under lock is the newest one and gap locks do not
     make writers of unrelated rows wait; connections are tested before use, so that a restarted server is noticed.
+    A failed statement's message leaves its values out: they are names and birth dates, and messages are logged.
     """
     if make_url(database_url).get_backend_name() == "sqlite":
-        return {"connect_args": {"timeout": BUSY_TIMEOUT_S}}
+        return {"hide_parameters": True, "connect_args": {"timeout": BUSY_TIMEOUT_S}}
     return {
+        "hide_parameters": True,
         "isolation_level": "READ COMMITTED",
         "pool_pre_ping": True,
         "pool_recycle": 1800,
