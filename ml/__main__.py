@@ -1,4 +1,4 @@
-"""The bench's command line: python -m ml train|evaluate|export|predict. Bad input: one line, status 1."""
+"""The bench's command line: python -m ml dataset|train|evaluate|export|predict. Bad input: one line, status 1."""
 
 import argparse
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from ml.commands import predict_images
+from ml.dataset_commands import add_dataset_commands
 from ml.inference import RELEASED_FOLDER, ModelIntegrityError
 from ml.training.errors import BenchError
 
@@ -43,6 +44,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m ml", description="Train, judge, release and use the networks."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    add_dataset_commands(commands)
 
     train = commands.add_parser("train", help="train an experiment of ml/experiments")
     train.add_argument("experiment", help="its name, such as custom_cnn_kaggle")

@@ -27,7 +27,11 @@ class LabelledImage:
         diagnosis: as the collection names it.
         melanoma: whether it is one.
         malignant: melanoma, basal cell carcinoma or actinic keratosis / intraepithelial carcinoma.
-        group: the same for pictures of one lesion and for near-identical pictures, across all sources.
+        group: the same for pictures of one lesion (or patient) and for near-identical pictures, across all
+            sources; empty where nobody knows, until `ml.training.twins.join_groups` has named it.
+        sex: of the patient as the collection writes it, or empty.
+        age_years: of the patient at the photograph, or None.
+        site: where on the body, as the collection writes it, or empty.
     """
 
     path: str
@@ -37,6 +41,9 @@ class LabelledImage:
     melanoma: bool
     malignant: bool
     group: str
+    sex: str = ""
+    age_years: float | None = None
+    site: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,15 +101,16 @@ def without_groups_of(
 def split_by_group(
     images: Sequence[LabelledImage], *, validation_fraction: float, seed: int
 ) -> tuple[tuple[LabelledImage, ...], tuple[LabelledImage, ...]]:
-    """Split into training and validation images, whole groups at a time and stratified by label.
+    """Split into training and validation images, whole groups at a time, stratified by label and source.
 
-    Groups are drawn at random within each label (a group with one malignant picture counts as malignant) and
-    go to validation as long as they bring it nearer to its share. So validation misses its share of a label
-    by at most half of that label's largest group.
+    Groups are drawn at random within each stratum (a group with one malignant picture counts as malignant; one
+    with pictures of several sources belongs to these sources together) and go to validation as long as they
+    bring it nearer to its share. So validation misses its share of a stratum by at most half of the stratum's
+    largest group.
 
     Args:
         images: any order; the result depends on their paths and the seed only.
-        validation_fraction: part of each label's images that goes to validation, between 0 and 1.
+        validation_fraction: part of each stratum's images that goes to validation, between 0 and 1.
         seed: of the draw.
 
     Returns:
@@ -113,13 +121,14 @@ def split_by_group(
         groups[image.group].append(image)
     generator = np.random.default_rng(seed)
     validation_groups: set[str] = set()
-    for malignant in (False, True):
-        stratum = sorted(
-            name for name, members in groups.items() if any(m.malignant for m in members) == malignant
-        )
+    strata: defaultdict[tuple[bool, tuple[str, ...]], list[str]] = defaultdict(list)
+    for name, members in groups.items():
+        sources = tuple(sorted({member.source for member in members}))
+        strata[any(member.malignant for member in members), sources].append(name)
+    for _, stratum in sorted(strata.items()):
         wanted = validation_fraction * sum(len(groups[name]) for name in stratum)
         taken = 0
-        for name in generator.permutation(np.array(stratum, dtype=object)):
+        for name in generator.permutation(np.array(sorted(stratum), dtype=object)):
             size = len(groups[name])
             if abs(taken + size - wanted) < abs(taken - wanted):
                 validation_groups.add(name)

@@ -53,6 +53,13 @@ SOURCES: Final[dict[str, Source]] = {
         terms=f"{_TERMS} (ISIC 2017: CC-0)",
         credit=(_CODELLA,),
     ),
+    "isic2020": Source(
+        title="ISIC 2020",
+        name="ISIC 2020 challenge, training part",
+        labels="melanoma or not; no other cancers",
+        terms=f"{_TERMS} (CC BY-NC)",
+        credit=(_ROTEMBERG,),
+    ),
 }
 
 
