@@ -1,4 +1,8 @@
-"""Drawn pictures of skin with a spot: for the demo, never to be taken for a photograph."""
+"""Drawn pictures of skin with a spot: for the demo, never to be taken for a photograph.
+
+Tones and contrast were adjusted until the released model called some of them benign and some malignant: what it says of
+them is no evidence of anything.
+"""
 
 from __future__ import annotations
 
