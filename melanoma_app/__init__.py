@@ -9,6 +9,7 @@ from flask import Flask
 from config import PROJECT_ROOT, Settings
 from melanoma_app import cli, extensions
 from melanoma_app.accounts import views as accounts_views
+from melanoma_app.dashboard import api as dashboard_api
 from melanoma_app.dashboard import views as dashboard_views
 from melanoma_app.errors import register_error_handlers
 from melanoma_app.intake import api as intake_api
@@ -24,7 +25,7 @@ from melanoma_app.statistics import api as statistics_api
 from melanoma_app.templating import init_templating
 
 PAGES = (accounts_views, dashboard_views, intake_views, prediction_views)
-API_PARTS = (intake_api, prediction_api, statistics_api)
+API_PARTS = (intake_api, prediction_api, statistics_api, dashboard_api)
 FORM_OVERHEAD_MB = 1
 """What a form may hold beside the photograph."""
 
@@ -55,7 +56,10 @@ def create_app(settings: Settings) -> Flask:
     extensions.limiter.init_app(app)
     extensions.image_storage.init_app(app, folder=settings.image_folder)
     extensions.classifier.init_app(
-        app, folder=settings.model_folder, name=settings.model_name, processes=settings.web_processes
+        app,
+        folder=settings.model_folder,
+        default_name=settings.model_name,
+        processes=settings.web_processes,
     )
     init_authentication(app)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from pathlib import Path
 
 from flask import Flask, current_app, request
@@ -13,52 +12,24 @@ from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
 
+from melanoma_app.model_shelf import ModelShelf
 from melanoma_app.models import Base
 from melanoma_app.storage import ImageStore, LocalImageStore
-from ml.inference import Classifier, check_released_model, find_released_model
 
 
 class ReleasedClassifier:
-    """The model that serves, loaded (and its digest checked) once a process, when first asked for."""
+    """The released models of the app, and in each process the one that is active there, loaded when first asked for."""
 
-    def init_app(self, app: Flask, *, folder: Path, name: str, processes: int) -> None:
-        """Remember where the released models are, which of them serves, and how many processes share the cores."""
+    def init_app(self, app: Flask, *, folder: Path, default_name: str, processes: int) -> None:
+        """Remember where the released models are, which serves by default, and how many processes share the cores."""
         threads = max(1, len(os.sched_getaffinity(0)) // processes)
-        app.extensions["released_classifier"] = _LazyClassifier(folder, name, threads)
+        app.extensions["model_shelf"] = ModelShelf(folder=folder, default_name=default_name, threads=threads)
 
-    def get(self) -> Classifier:
-        """The current app's model.
-
-        Raises:
-            ModelIntegrityError: It is missing, or is not the file its manifest tells of.
-        """
-        lazy: _LazyClassifier = current_app.extensions["released_classifier"]
-        return lazy.get()
-
-    def check(self) -> None:
-        """Check the model's files without loading them, for a process that forks later.
-
-        Raises:
-            ModelIntegrityError: As for `get`.
-        """
-        lazy: _LazyClassifier = current_app.extensions["released_classifier"]
-        check_released_model(lazy.find())
-
-
-class _LazyClassifier:
-    def __init__(self, folder: Path, name: str, threads: int) -> None:
-        self._folder, self._name, self._threads = folder, name, threads
-        self._lock = threading.Lock()
-        self._classifier: Classifier | None = None
-
-    def find(self) -> Path:
-        return find_released_model(self._name, folder=self._folder)
-
-    def get(self) -> Classifier:
-        with self._lock:
-            if self._classifier is None:
-                self._classifier = Classifier.load(self.find(), threads=self._threads)
-            return self._classifier
+    @property
+    def shelf(self) -> ModelShelf:
+        """The current app's shelf; which of its models is active stands in the database, so services say which."""
+        shelf: ModelShelf = current_app.extensions["model_shelf"]
+        return shelf
 
 
 class ImageStorage:

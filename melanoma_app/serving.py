@@ -25,9 +25,10 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from werkzeug.serving import WSGIRequestHandler, is_running_from_reloader, run_simple
 
 from config import PROJECT_ROOT, Settings
-from melanoma_app.extensions import classifier, db, migrate
+from melanoma_app.extensions import db, migrate
 from melanoma_app.services.accounts import has_users
 from melanoma_app.services.demo import find_demo_account, is_demo_wanted
+from melanoma_app.services.model_activation import check_active_model
 from ml.inference import ModelIntegrityError
 
 REQUEST_TIMEOUT_S: Final = 60
@@ -159,10 +160,12 @@ def _load_demo() -> None:
 
 def _check_model() -> None:
     try:
-        classifier.check()
+        check_active_model()
     except ModelIntegrityError as error:
         print(
-            f"Warning: photographs will be refused, since the model cannot be used: {error}", file=sys.stderr
+            f"Warning: photographs will be refused, since the active model cannot be used: {error} "
+            "`flask models list` shows the released models, `flask models activate` switches to another.",
+            file=sys.stderr,
         )
 
 

@@ -30,6 +30,7 @@ from tests.databases import MariaDbServer
 from tests.factories import PASSWORD, ClinicFactory, UserFactory
 from tests.photographs import draw_photograph
 from tests.records import Records
+from tests.released import OTHER_THRESHOLD, OTHER_VERSION, SERVED, shelve
 
 NO_MARIADB = (
     "mariadbd or mariadb-install-db is missing, so nothing was tested on MariaDB. "
@@ -113,6 +114,15 @@ def database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: P
 def image_folder(tmp_path: Path) -> Path:
     """Where the app under test keeps its images."""
     return tmp_path / "images"
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    """A folder of released models of the test's own: the served model and a later version of it."""
+    folder = tmp_path / "released"
+    shelve(folder, version=SERVED.name.rpartition("-")[2])
+    shelve(folder, version=OTHER_VERSION, threshold=OTHER_THRESHOLD)
+    return folder
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
-"""The filters of the dashboard, read from the URL."""
+"""The dashboard's forms: its filters, read from the URL, and the switch to another model."""
 
 from flask_wtf import FlaskForm
-from wtforms import DateField, IntegerField, SelectChoice, SelectField
-from wtforms.validators import NumberRange, Optional
+from wtforms import DateField, HiddenField, IntegerField, SelectChoice, SelectField, TextAreaField
+from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
+from melanoma_app.models.model_activation import REASON_LENGTH
 from melanoma_app.models.vocabulary import Gender, OutcomeLabel
 from melanoma_app.services.patients import OLDEST_AGE_YEARS
 from melanoma_app.services.statistics import StatisticsFilter
@@ -50,3 +51,16 @@ class FilterForm(FlaskForm):
             age_max=self.age_max.data,
             outcome=OutcomeLabel(self.outcome.data) if self.outcome.data else None,
         )
+
+
+class ActivationForm(FlaskForm):
+    """Why another model is to score new photographs, and which one did when the form was opened."""
+
+    replaces = HiddenField()
+    reason = TextAreaField(
+        "Reason",
+        validators=[
+            InputRequired("Say why the model is switched; it is kept with the switch."),
+            Length(max=REASON_LENGTH, message=f"Shorten the reason to {REASON_LENGTH} characters."),
+        ],
+    )

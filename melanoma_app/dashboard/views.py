@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, render_template, request, url_for
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import UnprocessableEntity
 
-from melanoma_app.dashboard.forms import FilterForm
-from melanoma_app.errors import InvalidInputError
+from melanoma_app.dashboard.forms import ActivationForm, FilterForm
+from melanoma_app.errors import ConflictError, InvalidInputError
+from melanoma_app.model_shelf import PLOTS
 from melanoma_app.security.authentication import current_actor, requires
 from melanoma_app.security.permissions import Permission
+from melanoma_app.services.model_activation import activate_model
+from melanoma_app.services.model_catalogue import (
+    describe_counts,
+    describe_figures,
+    describe_point,
+    list_models,
+    read_model,
+    read_plot,
+)
 from melanoma_app.services.overview import count_tiles, list_patient_summaries
 from melanoma_app.services.statistics import (
     OutcomeCount,
@@ -76,11 +87,76 @@ def examinations() -> ResponseReturnValue:
     )
 
 
+@blueprint.get("/models")
+@requires(Permission.READ_MODELS)
+def models() -> ResponseReturnValue:
+    """The released models, and which of them scores new photographs."""
+    return render_template("dashboard/models.html", catalogue=list_models(actor=current_actor()))
+
+
+@blueprint.get("/models/<identifier>")
+@requires(Permission.READ_MODELS)
+def model(identifier: str) -> ResponseReturnValue:
+    """What one model says of itself: figures, plots, card; for administrators the switch to it."""
+    return _show_model(identifier, ActivationForm())
+
+
+@blueprint.post("/models/<identifier>")
+@requires(Permission.MANAGE_MODELS)
+def switch_model(identifier: str) -> ResponseReturnValue:
+    """Let this model score new photographs from now on."""
+    form = ActivationForm()
+    status, refusal = UnprocessableEntity.code, None
+    if form.validate_on_submit():
+        try:
+            activate_model(
+                identifier=identifier,
+                reason=form.reason.data,
+                replaces=form.replaces.data or None,
+                actor=current_actor(),
+            )
+        except InvalidInputError as error:
+            form.reason.errors = [*form.reason.errors, *error.fields["reason"]]
+        except ConflictError as error:
+            status, refusal = error.status.value, error.message
+        else:
+            flash(f"New photographs are now scored by {identifier}. Earlier results keep theirs.")
+            return redirect(url_for(".models"))
+    return _show_model(identifier, form, refusal), status
+
+
+@blueprint.get("/models/<identifier>/plots/<name>")
+@requires(Permission.READ_MODELS)
+def model_plot(identifier: str, name: str) -> Response:
+    """A plot of a released model."""
+    response = Response(read_plot(identifier=identifier, name=name), mimetype="image/png")
+    response.headers["Content-Disposition"] = "inline"
+    return response
+
+
 @blueprint.get("/api-docs")
 @requires(None)
 def api_page() -> ResponseReturnValue:
     """The interactive page of the REST API."""
     return render_template("dashboard/api.html")
+
+
+def _show_model(identifier: str, form: ActivationForm, refusal: str | None = None) -> str:
+    shown, catalogue = read_model(identifier=identifier, actor=current_actor())
+    form.replaces.data = catalogue.active.identifier
+    points, figures = describe_figures(shown.manifest) if shown.manifest else ([], [])
+    return render_template(
+        "dashboard/model.html",
+        model=shown,
+        active=catalogue.active,
+        serving=next((one for one in catalogue.models if one.is_active), None),
+        form=form,
+        refusal=refusal,
+        points=[(point, describe_point(point, shown.manifest)) for point in points] if shown.manifest else [],
+        figures=figures,
+        counts=describe_counts(shown.manifest) if shown.manifest else [],
+        plots=[(name, PLOTS[name]) for name in shown.shelved.plots] if shown.shelved else [],
+    )
 
 
 def _read_filters() -> tuple[FilterForm, StatisticsFilter]:

@@ -4,6 +4,7 @@ from melanoma_app.models.audit import AuditChain, AuditEvent
 from melanoma_app.models.base import Base
 from melanoma_app.models.clinic import Clinic
 from melanoma_app.models.lesion import Lesion, LesionImage
+from melanoma_app.models.model_activation import ModelActivation
 from melanoma_app.models.patient import Patient
 from melanoma_app.models.prediction import ModelVersion, Prediction
 from melanoma_app.models.user import ApiToken, User
@@ -16,6 +17,7 @@ __all__ = [
     "Clinic",
     "Lesion",
     "LesionImage",
+    "ModelActivation",
     "ModelVersion",
     "Patient",
     "Prediction",

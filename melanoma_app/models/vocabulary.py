@@ -85,3 +85,4 @@ class AuditAction(StrEnum):
     IMAGE_READ = "image_read"
     PREDICTION_READ = "prediction_read"
     MODEL_REGISTERED = "model_registered"
+    MODEL_ACTIVATED = "model_activated"

@@ -14,17 +14,22 @@ class Permission(StrEnum):
     WRITE_PATIENTS = "patients:write"
     ADD_IMAGES = "images:add"
     READ_STATISTICS = "statistics:read"
+    READ_MODELS = "models:read"
+    MANAGE_MODELS = "models:manage"
 
 
-_RECORD_KEEPING: Final = frozenset(
-    {Permission.READ_PATIENTS, Permission.WRITE_PATIENTS, Permission.ADD_IMAGES, Permission.READ_STATISTICS}
-)
+_READING_NUMBERS: Final = frozenset({Permission.READ_STATISTICS, Permission.READ_MODELS})
+_RECORD_KEEPING: Final = _READING_NUMBERS | {
+    Permission.READ_PATIENTS,
+    Permission.WRITE_PATIENTS,
+    Permission.ADD_IMAGES,
+}
 
 ROLE_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
-    Role.ADMIN: _RECORD_KEEPING,
+    Role.ADMIN: _RECORD_KEEPING | {Permission.MANAGE_MODELS},
     Role.CLINICIAN: _RECORD_KEEPING,
     Role.NURSE: _RECORD_KEEPING,
-    Role.ANALYST: frozenset({Permission.READ_STATISTICS}),
+    Role.ANALYST: _READING_NUMBERS,
 }
 
 

@@ -17,7 +17,7 @@ from flask import current_app
 from PIL import Image
 
 from melanoma_app.errors import ConflictError, InvalidInputError, UnavailableError
-from melanoma_app.extensions import classifier, db, image_storage
+from melanoma_app.extensions import db, image_storage
 from melanoma_app.models import Lesion, LesionImage, Patient, Prediction
 from melanoma_app.models.base import utc_now
 from melanoma_app.models.vocabulary import AuditAction, ImageType, OutcomeLabel
@@ -25,6 +25,7 @@ from melanoma_app.security.upload_guard import check_upload
 from melanoma_app.services.actor import Actor
 from melanoma_app.services.audit import record_event
 from melanoma_app.services.lesions import find_lesion
+from melanoma_app.services.model_activation import find_active_pin, load_active_model
 from melanoma_app.services.model_versions import ensure_model_version
 from melanoma_app.services.patients import clinic_day
 from melanoma_app.storage import ImageStore
@@ -65,7 +66,8 @@ def record_examination(
     """Take a photograph of a lesion in: check, decode, score, store it re-encoded, and keep the prediction.
 
     No transaction is open while the image is decoded and scored. Image, rows and audit entry are kept together
-    or not at all.
+    or not at all. The model is the one that is active when the request comes; a switch while it is at work does not
+    change what scores, and the prediction names the one that did.
 
     Args:
         lesion_public_id: The lesion that was photographed.
@@ -84,6 +86,7 @@ def record_examination(
     """
     lesion = _find_lesion_to_examine(lesion_public_id, actor)
     captured_at = _check_captured_at(captured_at, lesion.patient, actor)
+    pin = find_active_pin()
     db.session.commit()
 
     check_upload(
@@ -91,7 +94,7 @@ def record_examination(
         max_upload_mb=current_app.config["MAX_UPLOAD_MB"],
         max_image_megapixels=current_app.config["MAX_IMAGE_MEGAPIXELS"],
     )
-    model = _load_model()
+    model = load_active_model(pin=pin)
     started = time.perf_counter()
     image = _decode(upload)
     with ThreadPoolExecutor(max_workers=1) as helper:
@@ -167,15 +170,6 @@ def _check_captured_at(captured_at: datetime | None, patient: Patient, actor: Ac
     if problem:
         raise InvalidInputError(problem, fields={"captured_at": [problem]})
     return captured_at
-
-
-def _load_model() -> Classifier:
-    try:
-        return classifier.get()
-    except ModelIntegrityError as error:
-        raise UnavailableError(
-            "The model cannot be used at present, so the photograph was not taken in. Tell your engineer."
-        ) from error
 
 
 def _score(model: Classifier, image: Image.Image) -> ModelPrediction:

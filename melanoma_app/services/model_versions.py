@@ -35,12 +35,12 @@ def ensure_model_version(*, manifest: ModelManifest) -> ModelVersion:
         sensitivity=manifest.operating_point.sensitivity,
         specificity=manifest.operating_point.specificity,
     )
-    db.session.add(model_version)
     try:
-        db.session.flush()
+        # A savepoint: what the session has loaded stays usable.
+        with db.session.begin_nested():
+            db.session.add(model_version)
     except IntegrityError:
         # Another process has just seen it for the first time, too.
-        db.session.rollback()
         return db.session.scalars(known).one()
     record_event(
         action=AuditAction.MODEL_REGISTERED,

@@ -17,6 +17,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from config import PROJECT_ROOT
+from ml.inference import RELEASED_FOLDER
 from tests.databases import find_free_port
 
 NO_CHROMIUM = "Chromium is missing, so no page was tested in a browser. Install the package chromium."
@@ -53,7 +54,13 @@ class Clinic:
 
 
 @pytest.fixture
-def served(empty_database_url: str, tmp_path: Path) -> Iterator[Clinic]:
+def model_folder() -> Path:
+    """Where the served app finds its released models."""
+    return RELEASED_FOLDER
+
+
+@pytest.fixture
+def served(empty_database_url: str, tmp_path: Path, model_folder: Path) -> Iterator[Clinic]:
     """`flask serve` on an empty database: it migrates by itself, then answers."""
     port = find_free_port()
     clinic = Clinic(
@@ -63,6 +70,7 @@ def served(empty_database_url: str, tmp_path: Path) -> Iterator[Clinic]:
             "DATABASE_URL": empty_database_url,
             "INSTANCE_FOLDER": str(tmp_path / "instance"),
             "IMAGE_FOLDER": str(tmp_path / "images"),
+            "MODEL_FOLDER": str(model_folder),
             "PORT": str(port),
             "HOST": "127.0.0.1",
             "DEMO": "0",
@@ -155,10 +163,10 @@ def signed_in(page: Page) -> Page:
     return page
 
 
-def sign_in(page: Page) -> None:
-    """Sign the nurse in through the form."""
+def sign_in(page: Page, username: str = USERNAME) -> None:
+    """Sign somebody in through the form: the nurse, or another whose password is the same."""
     page.goto("/sign-in")
-    page.get_by_label("User name").fill(USERNAME)
+    page.get_by_label("User name").fill(username)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     page.get_by_role("heading", name="Overview").wait_for()

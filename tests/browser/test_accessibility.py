@@ -9,6 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 from tests.browser.steps import add_lesion, register, send_photograph
+from tests.released import SERVED
 
 pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"])
 
@@ -34,6 +35,8 @@ def addresses(signed_in: Page, photograph: bytes, tmp_path: Path) -> list[str]:
         "/patients?search=nobody",
         "/examinations",
         "/patients/new",
+        "/models",
+        f"/models/{SERVED.name}",
         "/api-docs",
         "/nowhere",
     ]

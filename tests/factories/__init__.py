@@ -4,6 +4,7 @@ from tests.factories.base import session
 from tests.factories.examinations import (
     LesionFactory,
     LesionImageFactory,
+    ModelActivationFactory,
     ModelVersionFactory,
     PredictionFactory,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "ClinicFactory",
     "LesionFactory",
     "LesionImageFactory",
+    "ModelActivationFactory",
     "ModelVersionFactory",
     "PatientFactory",
     "PredictionFactory",

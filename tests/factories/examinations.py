@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 import factory
 
-from melanoma_app.models import Lesion, LesionImage, ModelVersion, Prediction
+from melanoma_app.models import Lesion, LesionImage, ModelActivation, ModelVersion, Prediction
 from melanoma_app.models.base import utc_now
-from melanoma_app.models.vocabulary import AnatomSiteGeneral, ImageType, OutcomeLabel
+from melanoma_app.models.vocabulary import AnatomSiteGeneral, ImageType, OutcomeLabel, Role
 from tests.factories.base import RecordFactory
 from tests.factories.people import PatientFactory, UserFactory
 
@@ -70,6 +70,18 @@ class ModelVersionFactory(RecordFactory[ModelVersion]):
     threshold = 0.5
     sensitivity = 0.95
     specificity = 0.9
+
+
+class ModelActivationFactory(RecordFactory[ModelActivation]):
+    """A switch to a model."""
+
+    class Meta:
+        model = ModelActivation
+
+    number = factory.Sequence(lambda number: number + 1)
+    model_version = factory.SubFactory(ModelVersionFactory)
+    activated_by = factory.SubFactory(UserFactory, role=Role.ADMIN)
+    reason = "Better on our photographs"
 
 
 class PredictionFactory(RecordFactory[Prediction]):

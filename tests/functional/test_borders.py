@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from melanoma_app.model_shelf import PLOTS
 from melanoma_app.models import Clinic, Lesion, LesionImage, Patient, Prediction, User
 from melanoma_app.models.vocabulary import Role
 from tests.api import PATIENT, error_of, send_image
@@ -22,6 +23,10 @@ PAGES = {
     "GET /api-docs": "everybody",
     "GET /patients": "staff",
     "GET /examinations": "staff",
+    "GET /models": "everybody",
+    "GET /models/{model}": "everybody",
+    "GET /models/{model}/plots/{plot}": "everybody",
+    "POST /models/{model}": "administrators",
     "GET /patients/new": "staff",
     "POST /patients/new": "staff",
     "POST /patients/check": "staff",
@@ -42,6 +47,8 @@ OPERATIONS = {
     "POST /api/v1/patients/{patient}/lesions": "staff",
     "POST /api/v1/lesions/{lesion}/images": "staff",
     "GET /api/v1/predictions/{prediction}": "staff",
+    "GET /api/v1/models": "everybody",
+    "PUT /api/v1/models/active": "administrators",
     "GET /api/v1/statistics/gender": "everybody",
     "GET /api/v1/statistics/age": "everybody",
     "GET /api/v1/statistics/outcomes": "everybody",
@@ -50,6 +57,7 @@ PUBLIC = {"GET /sign-in", "POST /sign-in", "GET /api/v1/openapi.json", "GET /sta
 IN_GROUP = {
     "everybody": {Role.ADMIN, Role.CLINICIAN, Role.NURSE, Role.ANALYST},
     "staff": {Role.ADMIN, Role.CLINICIAN, Role.NURSE},
+    "administrators": {Role.ADMIN},
 }
 
 
@@ -57,7 +65,7 @@ IN_GROUP = {
 def ids(
     client: FlaskClient, headers: dict[str, str], clinic: Clinic, records: Records, photograph: bytes
 ) -> dict[str, str]:
-    """The public ids of one record of each kind in the clinic."""
+    """The public ids of one record of each kind in the clinic, and the model that scored it."""
     lesion = LesionFactory(patient__clinic=clinic)
     answer = send_image(client, lesion.public_id, headers, photograph).json
     return {
@@ -65,6 +73,8 @@ def ids(
         "lesion": answer["image"]["lesion_id"],
         "image": answer["image"]["id"],
         "prediction": answer["id"],
+        "model": f"{answer['model']['name']}-{answer['model']['version']}",
+        "plot": next(iter(PLOTS)),
     }
 
 
@@ -155,7 +165,7 @@ class TestAnotherClinic:
         self, sign_in: Callable[[User], Browser], outsider: User, ids: dict[str, str]
     ) -> None:
         browser = sign_in(outsider)
-        for endpoint in (one for one in PAGES if "{" in one):
+        for endpoint in (one for one in PAGES if "{" in one and "{model}" not in one):
             method, _, address = endpoint.partition(" ")
             address = address.format(**ids)
             response = browser.client.get(address) if method == "GET" else browser.post(address)

@@ -1,20 +1,23 @@
-"""`flask users`, `flask tokens`, `flask audit`: the answer, or one clear line and a status that is not 0."""
+"""`flask users`, `tokens`, `models`, `audit`: the answer, or one clear line and a status that is not 0."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from click.testing import Result
 from flask import Flask
 from flask.testing import FlaskClient
 
-from melanoma_app.models import ApiToken, AuditEvent, User
+from melanoma_app.models import ApiToken, AuditEvent, ModelActivation, User
 from melanoma_app.models.vocabulary import Role
 from tests.browsing import Browser
 from tests.factories import PASSWORD, ClinicFactory, UserFactory
 from tests.records import Records
+from tests.released import OTHER, SERVED, flip_a_bit
 
 Run = Callable[..., Result]
 
@@ -107,6 +110,72 @@ class TestTokensCreate:
     ) -> None:
         assert word in refused(run("tokens", "create", *arguments))
         assert records.count(ApiToken) == 0
+
+
+class TestModels:
+    @pytest.fixture
+    def environment(self, environment: dict[str, str], shelf: Path) -> dict[str, str]:
+        """An app with two released models, of which the older serves by default."""
+        return environment | {"MODEL_FOLDER": str(shelf), "MODEL_NAME": SERVED.name}
+
+    @pytest.fixture
+    def ada(self, records: Records) -> User:
+        return UserFactory(username="ada", role=Role.ADMIN)
+
+    def test_active_model_is_marked_when_listed(self, run: Run, ada: User) -> None:
+        assert run("models", "list").output.splitlines() == [f"{OTHER}\tready", f"{SERVED.name}\tactive"]
+
+        run("models", "activate", OTHER, "--by", "ada", "--reason", "Better")
+
+        assert run("models", "list").output.splitlines() == [f"{OTHER}\tactive", f"{SERVED.name}\tready"]
+
+    def test_switch_is_the_named_administrators_when_made(
+        self, run: Run, ada: User, records: Records
+    ) -> None:
+        result = run("models", "activate", OTHER, "--by", "Ada", "--reason", "Better")
+
+        assert (result.exit_code, result.output) == (0, f"New photographs are scored by {OTHER}.\n")
+        row = records.one(ModelActivation)
+        assert (row.activated_by_id, row.reason) == (ada.id, "Better")
+
+    def test_problem_is_told_when_the_active_model_is_gone(self, run: Run, ada: User, shelf: Path) -> None:
+        run("models", "activate", OTHER, "--by", "ada", "--reason", "Better")
+        shutil.rmtree(shelf / OTHER)
+
+        result = run("models", "list")
+
+        assert result.exit_code == 0
+        assert f"{OTHER}\tactive, no longer on the shelf" in result.output
+        assert "cannot be used" in result.output
+
+    @pytest.mark.parametrize(
+        ("arguments", "word"),
+        [
+            (("nothing-1.0.0", "--by", "ada", "--reason", "x"), "nothing-1.0.0"),
+            ((OTHER, "--by", "nobody", "--reason", "x"), "nobody"),
+            ((OTHER, "--by", "nora", "--reason", "x"), "administrator"),
+            ((OTHER, "--by", "eva", "--reason", "x"), "switched off"),
+            ((OTHER, "--by", "ada", "--reason", " "), "why"),
+            ((OTHER, "--by", "ada"), "--reason"),
+            ((OTHER, "--reason", "x"), "--by"),
+        ],
+    )
+    def test_line_says_what_is_wrong_when_input_is(
+        self, run: Run, ada: User, records: Records, arguments: tuple[str, ...], word: str
+    ) -> None:
+        UserFactory(username="nora", role=Role.NURSE)
+        UserFactory(username="eva", role=Role.ADMIN, is_active=False)
+
+        assert word in refused(run("models", "activate", *arguments))
+        assert records.count(ModelActivation) == 0
+
+    def test_line_says_damaged_when_the_model_is(
+        self, run: Run, ada: User, shelf: Path, records: Records
+    ) -> None:
+        flip_a_bit(shelf / OTHER / "model.onnx")
+
+        assert "sha256 differs" in refused(run("models", "activate", OTHER, "--by", "ada", "--reason", "x"))
+        assert records.count(ModelActivation) == 0
 
 
 class TestAuditVerify:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 
 import pytest
@@ -11,12 +12,24 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from melanoma_app.extensions import db
-from melanoma_app.models import AuditEvent, Clinic, Lesion, LesionImage, ModelVersion, Patient, Prediction
+from melanoma_app.models import (
+    AuditEvent,
+    Clinic,
+    Lesion,
+    LesionImage,
+    ModelActivation,
+    ModelVersion,
+    Patient,
+    Prediction,
+    User,
+)
+from melanoma_app.models.vocabulary import AuditAction, Role
 from melanoma_app.services.audit import verify_chains
 from tests.api import PATIENT, send_image
 from tests.browsing import Browser
-from tests.factories import LesionFactory, PatientFactory
+from tests.factories import LesionFactory, PatientFactory, UserFactory
 from tests.records import Records
+from tests.released import OTHER, OTHER_THRESHOLD, SERVED
 
 PEOPLE = 6
 
@@ -137,3 +150,101 @@ def test_entries_stand_in_one_row_when_all_read_at_once(
     assert [answer.status_code for answer in answers] == [200] * PEOPLE
     reads = records.count(AuditEvent, AuditEvent.patient_public_id == patient.public_id)
     assert reads == PEOPLE
+
+
+class TestModelSwitch:
+    @pytest.fixture
+    def environment(self, environment: dict[str, str], shelf: Path) -> dict[str, str]:
+        """An app with two released models, of which the older serves by default."""
+        return environment | {"MODEL_FOLDER": str(shelf), "MODEL_NAME": SERVED.name}
+
+    @pytest.fixture
+    def switch(
+        self, app: Flask, clinic: Clinic, token_headers: Callable[[User], dict[str, str]]
+    ) -> Callable[..., TestResponse]:
+        headers = token_headers(UserFactory(clinic=clinic, role=Role.ADMIN))
+
+        def put(model: str, **values: str) -> TestResponse:
+            choice = {"model": model, "reason": "Better"} | values
+            return app.test_client().put("/api/v1/models/active", json=choice, headers=headers)
+
+        return put
+
+    def test_one_wins_when_all_replace_the_same_model(
+        self, switch: Callable[..., TestResponse], at_once: AtOnce, records: Records
+    ) -> None:
+        answers = at_once(lambda _: switch(OTHER, replaces=SERVED.name))
+
+        assert sorted(answer.status_code for answer in answers) == [200, *[409] * (PEOPLE - 1)]
+        assert records.one(ModelActivation).number == 1
+        assert records.count(AuditEvent, AuditEvent.action == AuditAction.MODEL_ACTIVATED) == 1
+
+    def test_switches_stand_in_one_row_when_all_want_different_models(
+        self,
+        app: Flask,
+        headers: dict[str, str],
+        switch: Callable[..., TestResponse],
+        at_once: AtOnce,
+        records: Records,
+    ) -> None:
+        answers = at_once(lambda number: switch((OTHER, SERVED.name)[number % 2]))
+
+        done = [answer for answer in answers if answer.status_code == 200]
+        assert {answer.status_code for answer in answers} <= {200, 409}
+        assert done
+        rows = records.all(ModelActivation)
+        assert [row.number for row in rows] == list(range(1, len(done) + 1))
+        assert records.count(AuditEvent, AuditEvent.action == AuditAction.MODEL_ACTIVATED) == len(done)
+        listed = app.test_client().get("/api/v1/models", headers=headers).json
+        (last,) = records.all(ModelVersion, ModelVersion.id == rows[-1].model_version_id)
+        assert listed["active"]["id"] == f"{last.name}-{last.version}"
+
+    def test_each_photograph_is_scored_by_one_whole_model_when_it_is_switched_meanwhile(
+        self,
+        app: Flask,
+        headers: dict[str, str],
+        clinic: Clinic,
+        switch: Callable[..., TestResponse],
+        at_once: AtOnce,
+        records: Records,
+        photograph: bytes,
+    ) -> None:
+        lesion = LesionFactory(patient__clinic=clinic)
+
+        def act(number: int) -> TestResponse:
+            if number == 0:
+                for turn in range(6):
+                    answer = switch((OTHER, SERVED.name)[turn % 2])
+                    assert answer.status_code == 200
+                return answer
+            for _ in range(5):
+                answer = send_image(app.test_client(), lesion.public_id, headers, photograph)
+                assert answer.status_code == 201
+            return answer
+
+        at_once(act)
+
+        names = {row.id: f"{row.name}-{row.version}" for row in records.all(ModelVersion)}
+        predictions = records.all(Prediction)
+        assert len(predictions) == 5 * (PEOPLE - 1)
+        for prediction in predictions:
+            is_other = prediction.threshold == OTHER_THRESHOLD
+            assert names[prediction.model_version_id] == (OTHER if is_other else SERVED.name)
+
+    def test_losers_are_told_on_their_page_when_all_send_the_form(
+        self, sign_in: Callable[[User], Browser], clinic: Clinic, at_once: AtOnce, records: Records
+    ) -> None:
+        admin = UserFactory(clinic=clinic, role=Role.ADMIN)
+        browsers = [sign_in(admin) for _ in range(PEOPLE)]
+        pages = [browser.open(f"/models/{OTHER}") for browser in browsers]
+
+        answers = at_once(
+            lambda number: (
+                browsers[number]
+                .send(pages[number].form(), pages[number], follow=False, reason="Better")
+                .response
+            )
+        )
+
+        assert sorted(answer.status_code for answer in answers) == [302, *[409] * (PEOPLE - 1)]
+        assert records.count(ModelActivation) == 1

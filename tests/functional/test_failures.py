@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
@@ -11,7 +10,6 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from config import PROJECT_ROOT
 from melanoma_app.models import AuditEvent, Clinic, Lesion, LesionImage, Prediction
 from melanoma_app.models.vocabulary import AuditAction
 from tests.api import error_of, send_image
@@ -19,6 +17,7 @@ from tests.browsing import Browser
 from tests.databases import find_free_port
 from tests.factories import PASSWORD, LesionFactory
 from tests.records import Records
+from tests.released import SERVED, flip_a_bit
 
 
 @pytest.fixture
@@ -83,15 +82,10 @@ def test_requests_go_on_when_the_server_has_dropped_the_connections(
 
 class TestModelBroken:
     @pytest.fixture
-    def environment(self, environment: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    def environment(self, environment: dict[str, str], shelf: Path) -> dict[str, str]:
         """A released model with one bit flipped."""
-        folder = tmp_path / "released"
-        shutil.copytree(PROJECT_ROOT / "ml" / "released", folder)
-        file = folder / "custom_cnn-1.0.0" / "model.onnx"
-        content = bytearray(file.read_bytes())
-        content[len(content) // 2] ^= 1
-        file.write_bytes(content)
-        return environment | {"MODEL_FOLDER": str(folder)}
+        flip_a_bit(shelf / SERVED.name / "model.onnx")
+        return environment | {"MODEL_FOLDER": str(shelf), "MODEL_NAME": SERVED.name}
 
     def test_upload_is_refused_whole_when_sent_over_rest(
         self,

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from bs4 import Tag
 from flask.testing import FlaskClient
 
-from config import PROJECT_ROOT
 from melanoma_app.models import LesionImage, Prediction
 from ml.inference import Classifier, decode_image
 from tests.api import PATIENT, send_image
 from tests.browsing import Browser, Page, words
 from tests.photographs import draw_photograph
 from tests.records import Records
+from tests.released import SERVED
 
 TYPED = {
     "mrn": "a-100",
@@ -53,18 +53,17 @@ def test_result_page_says_what_the_model_says_when_photographed_through_pages(
 ) -> None:
     page = photograph_through_pages(browser, photograph)
 
-    expected = Classifier.load(PROJECT_ROOT / "ml" / "released" / "custom_cnn-1.0.0").predict(
-        decode_image(photograph)
-    )
+    model = Classifier.load(SERVED)
+    expected = model.predict(decode_image(photograph))
     assert page.path.startswith("/predictions/")
     assert expected.label.capitalize() in words(page.soup.find("h2", id="verdict-title"))
     assert f"{expected.probability * 100:.1f} %" in page.text
     assert f"{expected.threshold * 100:.1f} %" in page.text
-    assert facts(page)["Model"] == "custom_cnn 1.0.0"
+    assert facts(page)["Model"] == f"{model.manifest.name} {model.manifest.version}"
 
 
 def test_result_page_says_benign_when_the_model_does(browser: Browser) -> None:
-    model = Classifier.load(PROJECT_ROOT / "ml" / "released" / "custom_cnn-1.0.0")
+    model = Classifier.load(SERVED)
     uploads = [
         draw_photograph(seed=seed, irregularity=share) for seed in range(6) for share in (0.0, 0.5, 1.0)
     ]

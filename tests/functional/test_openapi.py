@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, Phase, settings
 from schemathesis import Case
 from schemathesis.checks import load_all_checks
 
-from melanoma_app.models import Clinic
+from melanoma_app.models import Clinic, User
+from melanoma_app.models.vocabulary import Role
 from tests.api import send_image
-from tests.factories import LesionFactory
+from tests.factories import LesionFactory, UserFactory
 from tests.records import Records
 
 # A schema cannot say that nobody is born tomorrow, or that a range must not end before it starts.
@@ -28,10 +29,18 @@ OPERATIONS = [
     ("POST", "/api/v1/patients/{patient_id}/lesions"),
     ("POST", "/api/v1/lesions/{lesion_id}/images"),
     ("GET", "/api/v1/predictions/{prediction_id}"),
+    ("GET", "/api/v1/models"),
+    ("PUT", "/api/v1/models/active"),
     ("GET", "/api/v1/statistics/gender"),
     ("GET", "/api/v1/statistics/age"),
     ("GET", "/api/v1/statistics/outcomes"),
 ]
+
+
+@pytest.fixture
+def user(clinic: Clinic) -> User:
+    """An administrator, whom no operation turns away."""
+    return UserFactory(clinic=clinic, role=Role.ADMIN)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ SIGNED_IN_ALONE = {"accounts.sign_out", "dashboard.api_page"}
 ADDRESSES = """
 GET /
 GET /api-docs
+GET /api/v1/models
 GET /api/v1/openapi.json
 GET /api/v1/patients
 GET /api/v1/patients/<uuid:patient_id>
@@ -27,6 +28,9 @@ GET /api/v1/statistics/outcomes
 GET /examinations
 GET /images/<uuid:public_id>
 GET /lesions/<uuid:public_id>/images/new
+GET /models
+GET /models/<identifier>
+GET /models/<identifier>/plots/<name>
 GET /patients
 GET /patients/<uuid:public_id>
 GET /patients/<uuid:public_id>/edit
@@ -38,12 +42,14 @@ POST /api/v1/lesions/<uuid:lesion_id>/images
 POST /api/v1/patients
 POST /api/v1/patients/<uuid:patient_id>/lesions
 POST /lesions/<uuid:public_id>/images/new
+POST /models/<identifier>
 POST /patients/<uuid:public_id>/edit
 POST /patients/<uuid:public_id>/lesions
 POST /patients/check
 POST /patients/new
 POST /sign-in
 POST /sign-out
+PUT /api/v1/models/active
 """
 
 

@@ -24,7 +24,7 @@ from melanoma_app.extensions import db
 from melanoma_app.models import Base
 from melanoma_app.models.connection import engine_options
 from tests.databases import SECRET_KEY
-from tests.factories import PredictionFactory
+from tests.factories import ModelActivationFactory, PredictionFactory
 from tests.records import Records
 
 FOLDER = PROJECT_ROOT / "migrations"
@@ -209,6 +209,66 @@ class TestFilledData:
         assert datetime.fromisoformat(str(created)).microsecond == 678901
 
 
+class TestAuditOfModelSwitches:
+    """0013 widens the vocabulary of a filled, hash-chained log."""
+
+    ENTRY = {
+        "id": 1,
+        "chain_id": 2,
+        "sequence": 1,
+        "occurred_at": "2025-01-02 03:04:05.678901",
+        "action": "sign_in",
+        "actor_name": "ада",
+        "actor_public_id": uuid.UUID(int=7).hex,
+        "origin": "192.0.2.7",
+        "request_id": "r1",
+        "details": '{"number": 1}',
+        "previous_hash": "0" * 64,
+        "entry_hash": "1" * 64,
+    }
+
+    def test_entries_stay_when_upgraded_and_taken_back(
+        self, migrating_app: Flask, connection: Connection, database_kind: str
+    ) -> None:
+        upgrade(revision="0012")
+        insert(connection, "audit_event", self.ENTRY, database_kind)
+        before = read(connection, "audit_event")
+
+        upgrade(revision="0013")
+        assert read(connection, "audit_event") == before
+        downgrade(revision="0012")
+        assert read(connection, "audit_event") == before
+
+    def test_switch_may_be_audited_when_upgraded_and_not_before(
+        self, migrating_app: Flask, connection: Connection, database_kind: str
+    ) -> None:
+        switch = self.ENTRY | {"action": "model_activated"}
+        upgrade(revision="0012")
+        with pytest.raises(DBAPIError):
+            insert(connection, "audit_event", switch, database_kind)
+        connection.rollback()
+
+        upgrade(revision="0013")
+        insert(connection, "audit_event", switch, database_kind)
+
+        assert len(read(connection, "audit_event")) == 1
+
+    def test_way_back_is_refused_whole_when_a_switch_has_been_audited(
+        self, migrating_app: Flask, connection: Connection, database_kind: str
+    ) -> None:
+        upgrade(revision="0013")
+        insert(connection, "audit_event", self.ENTRY | {"action": "model_activated"}, database_kind)
+        before = read(connection, "audit_event"), schema(db.engine)
+
+        with pytest.raises(DBAPIError):
+            downgrade(revision="0012")
+        db.engine.dispose()
+
+        assert (read(connection, "audit_event"), schema(db.engine)) == before
+        revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+        assert revision == "0013"
+
+
 def insert(connection: Connection, table: str, row: dict[str, object], kind: str) -> None:
     name = f"`{table}`" if kind == "mariadb" else f'"{table}"'
     values = ", ".join(f":{column}" for column in row)
@@ -261,6 +321,13 @@ BAD = {
     "prediction.label": "UPDATE prediction SET label = 'unsure'",
     "prediction.image": "UPDATE prediction SET lesion_image_id = 999999",
     "model_version.threshold": "UPDATE model_version SET threshold = -1",
+    "model_activation.number": "UPDATE model_activation SET number = 0",
+    "model_activation.model": "UPDATE model_activation SET model_version_id = 999999",
+    "model_activation.person": "UPDATE model_activation SET activated_by_id = NULL",
+    "model_activation.reason": "UPDATE model_activation SET reason = NULL",
+    "model_activation.number taken": "INSERT INTO model_activation (number, model_version_id, activated_at,"
+    " activated_by_id, reason) SELECT number, model_version_id, activated_at, activated_by_id, reason"
+    " FROM model_activation",
     "user.role": "UPDATE `user` SET role = 'surgeon'",
     "audit_event.action": "INSERT INTO audit_event (chain_id, sequence, occurred_at, action, actor_name, origin,"
     " request_id, details, previous_hash, entry_hash)"
@@ -273,6 +340,7 @@ BAD = {
 @pytest.mark.parametrize("sql", BAD.values(), ids=list(BAD))
 def test_row_is_refused_by_the_database_when_it_cannot_be(records: Records, sql: str) -> None:
     PredictionFactory()
+    ModelActivationFactory()
 
     with pytest.raises(DBAPIError):
         records.execute(sql)

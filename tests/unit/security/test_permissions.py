@@ -6,10 +6,17 @@ from melanoma_app.models.vocabulary import Role
 from melanoma_app.security.permissions import ROLE_PERMISSIONS, Permission, is_permitted
 
 ALLOWED = {
-    Role.ADMIN: {"patients:read", "patients:write", "images:add", "statistics:read"},
-    Role.CLINICIAN: {"patients:read", "patients:write", "images:add", "statistics:read"},
-    Role.NURSE: {"patients:read", "patients:write", "images:add", "statistics:read"},
-    Role.ANALYST: {"statistics:read"},
+    Role.ADMIN: {
+        "patients:read",
+        "patients:write",
+        "images:add",
+        "statistics:read",
+        "models:read",
+        "models:manage",
+    },
+    Role.CLINICIAN: {"patients:read", "patients:write", "images:add", "statistics:read", "models:read"},
+    Role.NURSE: {"patients:read", "patients:write", "images:add", "statistics:read", "models:read"},
+    Role.ANALYST: {"statistics:read", "models:read"},
 }
 
 

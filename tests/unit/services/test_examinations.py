@@ -9,7 +9,6 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from PIL import Image
 
-from config import PROJECT_ROOT
 from melanoma_app.errors import ConflictError, InvalidInputError, NotFoundError
 from melanoma_app.extensions import db
 from melanoma_app.models import AuditEvent, Clinic, LesionImage, ModelVersion, Prediction, User
@@ -21,6 +20,7 @@ from tests.examining import examine
 from tests.factories import ClinicFactory, LesionFactory, PredictionFactory, UserFactory, actor_of
 from tests.photographs import draw_large_photograph, draw_photograph
 from tests.records import Records
+from tests.released import SERVED
 
 pytestmark = pytest.mark.usefixtures("context")
 
@@ -30,7 +30,7 @@ def test_answer_is_the_released_models_when_asked_directly(
     lesion_id: uuid.UUID, actor: Actor, irregularity: float
 ) -> None:
     upload = draw_photograph(seed=5, irregularity=irregularity)
-    model = Classifier.load(PROJECT_ROOT / "ml" / "released" / "custom_cnn-1.0.0")
+    model = Classifier.load(SERVED)
 
     prediction = examine(lesion_id, actor, upload=upload)
 
@@ -48,9 +48,8 @@ def test_row_tells_what_was_scored_by_what_when_stored(
     prediction, image = records.one(Prediction), records.one(LesionImage)
     model = records.one(ModelVersion)
     assert prediction.image_sha256 == image.upload_sha256 == hashlib.sha256(draw_photograph()).hexdigest()
-    assert (model.name, model.version) == ("custom_cnn", "1.0.0")
-    released = PROJECT_ROOT / "ml" / "released" / "custom_cnn-1.0.0" / "model.onnx"
-    assert model.sha256 == hashlib.sha256(released.read_bytes()).hexdigest()
+    assert f"{model.name}-{model.version}" == SERVED.name
+    assert model.sha256 == hashlib.sha256((SERVED / "model.onnx").read_bytes()).hexdigest()
     assert prediction.created_by_id == image.created_by_id == actor.user.id
     assert 0 < prediction.latency_s < 30
 

@@ -1,0 +1,108 @@
+"""An administrator switches the model in a real browser; the pages are sound, wide and narrow, light and dark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
+
+from tests.browser.conftest import PASSWORD, Clinic, sign_in
+from tests.browser.steps import add_lesion, register, send_photograph
+from tests.browser.test_accessibility import PHONE_WIDTH_PX, SERIOUS
+from tests.released import OTHER, OTHER_THRESHOLD, OTHER_VERSION, SERVED
+
+pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"])
+
+ADMIN = "ada"
+
+
+@pytest.fixture
+def model_folder(shelf: Path) -> Path:
+    """Two released models, of which the newer serves by default."""
+    return shelf
+
+
+@pytest.fixture
+def admin(served: Clinic, page: Page) -> Page:
+    """An administrator's page."""
+    served.flask("users", "create", ADMIN, "--role", "admin", "--password", PASSWORD)
+    sign_in(page, ADMIN)
+    return page
+
+
+def switch(page: Page, identifier: str) -> None:
+    page.goto(f"/models/{identifier}")
+    page.get_by_label("Reason").fill("Fewer false alarms")
+    page.get_by_role("button", name=f"Score new photographs with {identifier}").click()
+    page.get_by_role("status").get_by_text(f"now scored by {identifier}").wait_for()
+
+
+def test_next_photograph_is_scored_by_the_model_that_was_switched_to(
+    admin: Page, photograph: bytes, tmp_path: Path, complaints: list[str]
+) -> None:
+    path = tmp_path / "photograph.jpg"
+    path.write_bytes(photograph)
+    register(admin, mrn="M-1")
+    patient = admin.url
+    add_lesion(admin)
+    send_photograph(admin, path)
+    admin.wait_for_url("**/predictions/*")
+    first = admin.url
+    assert f"{OTHER_THRESHOLD * 100:.1f} %" in admin.locator("main").inner_text()
+
+    switch(admin, SERVED.name)
+
+    admin.goto(patient)
+    admin.get_by_role("link", name="Photograph lesion 1").click()
+    send_photograph(admin, path)
+    admin.wait_for_url("**/predictions/*")
+    assert SERVED.name.replace("-", " ") in admin.locator("main").inner_text()
+    admin.goto(first)
+    assert OTHER_VERSION in admin.locator("main").inner_text()
+    admin.get_by_role("link", name="its model card").click()
+    admin.get_by_role("heading", name=OTHER, level=1).wait_for()
+    assert complaints == []
+
+
+def test_plots_are_drawn_when_a_model_is_opened(admin: Page, complaints: list[str]) -> None:
+    admin.goto(f"/models/{SERVED.name}")
+    images = admin.locator(".plots img")
+    for number in range(images.count()):
+        images.nth(number).scroll_into_view_if_needed()
+        assert images.nth(number).evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
+    assert complaints == []
+
+
+def test_model_is_switched_when_scripts_are_off(chromium: Browser, served: Clinic) -> None:
+    served.flask("users", "create", ADMIN, "--role", "admin", "--password", PASSWORD)
+    context = chromium.new_context(base_url=served.address, java_script_enabled=False)
+    context.set_default_timeout(15_000)
+    page = context.new_page()
+    sign_in(page, ADMIN)
+    switch(page, SERVED.name)
+    context.close()
+
+
+def test_pages_of_the_administrator_have_no_serious_fault_when_axe_reads_them(admin: Page) -> None:
+    faults = []
+    for scheme in ("light", "dark"):
+        admin.emulate_media(color_scheme=scheme)
+        for address in ("/models", f"/models/{SERVED.name}", f"/models/{OTHER}"):
+            admin.goto(address)
+            violations = Axe().run(admin).response["violations"]
+            faults += [(scheme, address, v["id"]) for v in violations if v["impact"] in SERIOUS]
+        admin.goto(f"/models/{SERVED.name}")
+        admin.get_by_role("button", name="Score new photographs").click()
+        admin.get_by_role("alert").wait_for()
+        violations = Axe().run(admin).response["violations"]
+        faults += [(scheme, "a refused form", v["id"]) for v in violations if v["impact"] in SERIOUS]
+    assert faults == []
+
+
+def test_no_model_page_scrolls_sideways_when_it_is_narrow(admin: Page) -> None:
+    admin.set_viewport_size({"width": PHONE_WIDTH_PX, "height": 780})
+    for address in ("/models", f"/models/{SERVED.name}", f"/models/{OTHER}"):
+        admin.goto(address)
+        assert admin.evaluate("document.documentElement.scrollWidth") <= PHONE_WIDTH_PX, address
