@@ -26,7 +26,7 @@ check: ## Lint, types, layers, templates, known vulnerabilities
 
 train: ## Train and judge the custom CNN (14 minutes; MELANOMA_DATA names the images' folder)
 	@$(PYTHON) .ci/setup.py all
-	@$(VENV)/python -m ml train custom_cnn_kaggle
+	@$(VENV)/python -m ml train custom_cnn_kaggle --curves static/training_curves.png
 	@$(VENV)/python -m ml evaluate custom_cnn_kaggle
 
 lock: ## Pin the packages of requirements/*.in again; needs uv (ARGS=--upgrade takes the newest)

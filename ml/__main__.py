@@ -1,15 +1,19 @@
-"""The bench's command line: python -m ml dataset|train|evaluate|export|predict. Bad input: one line, status 1."""
+"""The bench's commands: python -m ml dataset|train|evaluate|compare|export|predict. Bad input: one line, status 1."""
 
 import argparse
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 from ml.commands import predict_images
 from ml.dataset_commands import add_dataset_commands
-from ml.inference import RELEASED_FOLDER, ModelIntegrityError
+from ml.inference import ModelIntegrityError
+from ml.inference.calibration import CalibrationMethod
+from ml.inference.views import VIEW_COUNTS
+from ml.release_commands import add_release_commands
+from ml.train_command import add_train_command
 from ml.training.errors import BenchError
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
@@ -47,24 +51,28 @@ def _parser() -> argparse.ArgumentParser:
 
     add_dataset_commands(commands)
 
-    train = commands.add_parser("train", help="train an experiment of ml/experiments")
-    train.add_argument("experiment", help="its name, such as custom_cnn_kaggle")
-    train.add_argument("--resume", action="store_true", help="go on after the last complete epoch")
-    train.set_defaults(run=_train)
+    train = add_train_command(commands)
 
     evaluate = commands.add_parser(
         "evaluate", help="judge a trained run: metrics.json and plots in its folder"
     )
     evaluate.add_argument("run_name", metavar="run")
+    evaluate.add_argument(
+        "--views",
+        type=int,
+        choices=VIEW_COUNTS,
+        default=1,
+        help="8: the mean over all flips and quarter turns",
+    )
+    evaluate.add_argument(
+        "--calibration",
+        choices=("auto", *get_args(CalibrationMethod)),
+        default="auto",
+        help="fitted on validation images; auto: the best of them, cross-validated",
+    )
     evaluate.set_defaults(run=_evaluate)
 
-    export = commands.add_parser("export", help="release a finished and evaluated run as ONNX")
-    export.add_argument("run_name", metavar="run")
-    export.add_argument("--version", required=True, help="three numbers, such as 1.0.0")
-    export.add_argument(
-        "--released", type=Path, default=RELEASED_FOLDER, help="folder of the released models"
-    )
-    export.set_defaults(run=_export)
+    export = add_release_commands(commands, page=REPOSITORY / "docs" / "models.md")
 
     predict = commands.add_parser("predict", help="score images: one CSV row an image")
     predict.add_argument("--model", required=True, help="name, name-version, or folder of a released model")
@@ -80,34 +88,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _train(options: argparse.Namespace) -> int:
-    from ml.commands import find_experiment, train_experiment
-
-    train_experiment(
-        find_experiment(options.experiment),
-        data_folder=options.data,
-        runs_folder=options.runs,
-        curves=REPOSITORY / "static" / "training_curves.png",
-        resume=options.resume,
-    )
-    return 0
-
-
 def _evaluate(options: argparse.Namespace) -> int:
     from ml.commands import evaluate_run
 
-    evaluate_run(options.runs / options.run_name, data_folder=options.data)
-    return 0
-
-
-def _export(options: argparse.Namespace) -> int:
-    from ml.commands import export_run
-
-    export_run(
+    evaluate_run(
         options.runs / options.run_name,
-        version=options.version,
-        released_folder=options.released,
         data_folder=options.data,
+        views=options.views,
+        calibration=options.calibration,
     )
     return 0
 

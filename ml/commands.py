@@ -27,69 +27,26 @@ def find_experiment(name: str) -> TrainingConfig:
     return config
 
 
-def train_experiment(
-    config: TrainingConfig, *, data_folder: Path, runs_folder: Path, curves: Path, resume: bool
-) -> None:
-    """Train one experiment and draw its learning curves.
-
-    Args:
-        config: of the run.
-        data_folder: with manifest.csv.
-        runs_folder: of all runs.
-        curves: PNG to write.
-        resume: go on after the last complete epoch.
-
-    Raises:
-        BenchError: the data or an earlier run does not allow it.
-    """
-    from ml.training.datasets import read_manifest, split_source
-    from ml.training.run_state import open_run
-
-    split = split_source(
-        read_manifest(data_folder),
-        source=config.source,
-        validation_fraction=config.validation_fraction,
-        seed=config.seed,
-    )
-    print(
-        f"{len(split.train)} training and {len(split.validation)} validation images; "
-        f"{len(split.dropped)} left out, because their group stands in the test split of {len(split.test)}",
-        file=sys.stderr,
-    )
-    open_run(
-        runs_folder / config.name, config, split, resume=resume
-    )  # refused before Keras takes its seconds
-    from ml.training.plots import draw_training_curves
-    from ml.training.training import train
-
-    state = train(config, split, data_folder=data_folder, runs_folder=runs_folder, resume=resume)
-    draw_training_curves(
-        state.history,
-        curves,
-        name=config.architecture,
-        train_images=len(split.train),
-        validation_images=len(split.validation),
-    )
-    print(
-        f"epoch {state.best_epoch} of {state.epochs_done} is the best; "
-        f"next: python -m ml evaluate {config.name}"
-    )
-
-
-def evaluate_run(run_folder: Path, *, data_folder: Path) -> None:
+def evaluate_run(run_folder: Path, *, data_folder: Path, views: int = 1, calibration: str = "auto") -> None:
     """Evaluate a run and print its main figures, one line a set.
 
+    Args:
+        run_folder: of the run.
+        data_folder: with manifest.csv; not needed for a run on images of one's own.
+        views: 1, or 8 for the mean over all flips and quarter turns.
+        calibration: a method of `ml.training.calibration`, or "auto" for the best of them on validation.
+
     Raises:
-        BenchError: no usable run, or an image is unreadable.
+        BenchError: no usable run, an unknown option, or an image is unreadable.
     """
-    from ml.training.datasets import read_manifest
+    from ml.training.run_data import images_of_run
     from ml.training.run_state import read_state
 
     read_state(run_folder)  # refused before Keras takes its seconds
-    images = read_manifest(data_folder)
+    images, images_folder = images_of_run(run_folder, data_folder)
     from ml.training.evaluation import evaluate
 
-    metrics = evaluate(run_folder, images, data_folder=data_folder)
+    metrics = evaluate(run_folder, images, data_folder=images_folder, views=views, calibration=calibration)
     for key, measured in metrics["sets"].items():
         figures = {
             "AUC": measured["auc"],
@@ -97,38 +54,15 @@ def evaluate_run(run_folder: Path, *, data_folder: Path) -> None:
             "accuracy as served": measured["at_served"]["accuracy"],
             "sensitivity": measured["at_served"]["recall"],
             "specificity": measured["at_served"]["specificity"],
+            "calibration error": measured["calibration_error"],
         }
         known = [f"{name} {figure['value']:.3f}" for name, figure in figures.items() if figure]
         print(f"{key} ({measured['malignant']} malignant of {measured['images']}): {', '.join(known)}")
-
-
-def export_run(run_folder: Path, *, version: str, released_folder: Path, data_folder: Path) -> None:
-    """Release a run, checked on test images, or on drawn ones where the data is missing.
-
-    Raises:
-        BenchError: the run cannot be released.
-    """
-    from ml.training.datasets import MANIFEST_FILE, read_manifest
-    from ml.training.run_state import read_split, read_state
-
-    size_px = read_state(run_folder).config.input_size_px
-    from ml.training.export import PARITY_IMAGES, drawn_pixels, export_release
-    from ml.training.pixels import load_pixels
-
-    if (data_folder / MANIFEST_FILE).is_file():
-        test = read_split(run_folder, read_manifest(data_folder)).test
-        chosen = test[:: max(1, len(test) // PARITY_IMAGES)]
-        cache_folder = run_folder.parent / "cache"
-        pixels, kind = (
-            load_pixels(chosen, data_folder=data_folder, cache_folder=cache_folder, size_px=size_px),
-            "test",
-        )
-    else:
-        pixels, kind = drawn_pixels(size_px), "drawn"
-    folder = export_release(
-        run_folder, version=version, released_folder=released_folder, pixels=pixels, pixels_kind=kind
+    point, band = metrics["operating_point"], metrics["uncertain_band"]
+    print(
+        f"calibration: {metrics['calibration']['method']} ({metrics['calibration']['chosen_by']}); "
+        f"threshold {point['threshold']:.4f}, uncertain from {band['low']:.4f} to {band['high']:.4f}"
     )
-    print(f"released {folder}")
 
 
 def predict_images(model: str, paths: Sequence[Path]) -> int:

@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ml.inference.manifest import MODEL_FILE, ModelIntegrityError, ModelManifest
+from ml.inference.explain import FEATURE_GRADIENTS, FEATURE_MAPS, HeatMapMethod, class_activation_map
+from ml.inference.manifest import MODEL_FILE, QUALITY_FILE, ModelIntegrityError, ModelManifest
+from ml.inference.quality import QualityGate, QualityVerdict
+from ml.inference.views import mean_over_views, views_of
 from ml.preprocessing import PREPROCESSING_VERSION, to_network_input
 
 if TYPE_CHECKING:
@@ -27,21 +30,28 @@ class ModelPrediction:
         probability: of malignancy, 0 to 1.
         label: "malignant" if and only if the probability is at the threshold or above.
         threshold: the one that was applied, 0 to 1.
+        uncertain: the probability lies within the model's uncertain band.
     """
 
     probability: float
     label: Label
     threshold: float
+    uncertain: bool
 
 
 class Classifier:
     """A released model, ready to predict. Safe to share between threads."""
 
-    def __init__(self, manifest: ModelManifest, session: "onnxruntime.InferenceSession") -> None:
-        """Use `Classifier.load`: only it has checked that both belong together."""
+    def __init__(
+        self, manifest: ModelManifest, session: "onnxruntime.InferenceSession", gate: QualityGate | None
+    ) -> None:
+        """Use `Classifier.load`: only it has checked that all three belong together."""
         self._manifest = manifest
         self._session = session
+        self._gate = gate
         self._input_name: str = session.get_inputs()[0].name
+        self._probability, *explaining = [output.name for output in session.get_outputs()]
+        self._explains = bool(explaining)
 
     @classmethod
     def load(cls, folder: Path, *, threads: int = 1) -> "Classifier":
@@ -62,7 +72,8 @@ class Classifier:
 
         session = start_session(content, path, threads)
         check_shapes(session, manifest, path)
-        return cls(manifest, session)
+        gate = QualityGate.load(folder / QUALITY_FILE) if manifest.quality_sha256 else None
+        return cls(manifest, session, gate)
 
     @property
     def manifest(self) -> ModelManifest:
@@ -70,7 +81,7 @@ class Classifier:
         return self._manifest
 
     def predict(self, image: Image.Image) -> ModelPrediction:
-        """Predict one image.
+        """Predict one image: the calibrated mean of the network's answers to all views of it.
 
         Args:
             image: mode RGB, as `decode_image` gives it.
@@ -78,19 +89,22 @@ class Classifier:
         Raises:
             ModelIntegrityError: the network gave no probability.
         """
-        pixels = to_network_input(image, size_px=self._manifest.input_size_px)
-        probability = float(self.probabilities(pixels[np.newaxis])[0])
+        manifest = self._manifest
+        answers = self.probabilities(views_of(self._input_of(image), manifest.views))
+        probability = float(manifest.calibration.apply(mean_over_views(answers, manifest.views))[0])
         if not (math.isfinite(probability) and 0.0 <= probability <= 1.0):
             raise ModelIntegrityError(
-                f"{self._manifest.identifier} gave {probability}, which is no probability: "
-                "switch to another model."
+                f"{manifest.identifier} gave {probability}, which is no probability: switch to another model."
             )
-        threshold = self._manifest.threshold
-        label: Label = "malignant" if probability >= threshold else "benign"
-        return ModelPrediction(probability=probability, label=label, threshold=threshold)
+        return ModelPrediction(
+            probability=probability,
+            label="malignant" if probability >= manifest.threshold else "benign",
+            threshold=manifest.threshold,
+            uncertain=manifest.uncertain_band is not None and probability in manifest.uncertain_band,
+        )
 
     def probabilities(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Run the network on a batch of prepared inputs.
+        """Run the network on a batch of prepared inputs; its answers are neither averaged nor calibrated.
 
         Args:
             pixels: float32 (batch, size_px, size_px, 3), RGB, 0 to 1, as `to_network_input` gives them.
@@ -98,8 +112,52 @@ class Classifier:
         Returns:
             float32 (batch,), probability of malignancy, 0 to 1.
         """
-        (output,) = self._session.run(None, {self._input_name: pixels})
+        (output,) = self._session.run([self._probability], {self._input_name: pixels})
         return np.asarray(output, dtype=np.float32).reshape(len(pixels))
+
+    def assess(self, image: Image.Image) -> QualityVerdict | None:
+        """Judge whether a photograph can be used, before its prediction is believed.
+
+        Args:
+            image: mode RGB, as `decode_image` gives it.
+
+        Returns:
+            What was found; None for a model that was released without quality limits.
+        """
+        if self._gate is None:
+            return None
+        features = None
+        if self._gate.skin is not None and self._explains:
+            (maps,) = self._session.run([FEATURE_MAPS], {self._input_name: self._input_of(image)})
+            features = np.asarray(maps, dtype=np.float32).mean(axis=(0, 1, 2))
+        return self._gate.assess(image, features)
+
+    def explain(
+        self, image: Image.Image, *, method: HeatMapMethod = HeatMapMethod.HIRES_CAM
+    ) -> NDArray[np.float32]:
+        """Show where in an image the network found what speaks for malignancy (of the upright view alone).
+
+        Args:
+            image: mode RGB, as `decode_image` gives it.
+            method: of weighing the feature maps.
+
+        Returns:
+            float32 (height, width) of the last feature maps, 0 to 1, for `ml.inference.overlay_heat_map`.
+
+        Raises:
+            ModelIntegrityError: the model was released without what a heat map is made of.
+        """
+        if not self._explains:
+            raise ModelIntegrityError(
+                f"{self._manifest.identifier} was released without heat maps: switch to another model."
+            )
+        maps, gradients = self._session.run(
+            [FEATURE_MAPS, FEATURE_GRADIENTS], {self._input_name: self._input_of(image)}
+        )
+        return class_activation_map(maps, gradients, method=method)
+
+    def _input_of(self, image: Image.Image) -> NDArray[np.float32]:
+        return to_network_input(image, size_px=self._manifest.input_size_px)[np.newaxis]
 
 
 def check_released_model(folder: Path) -> ModelManifest:
@@ -121,15 +179,20 @@ def _read_checked(folder: Path) -> tuple[ModelManifest, bytes]:
             f"{manifest.identifier} needs preprocessing version {manifest.preprocessing_version}, this program "
             f"has {PREPROCESSING_VERSION}: install the program version that fits, or export the model again."
         )
-    path = folder / MODEL_FILE
+    if manifest.quality_sha256:
+        _read_as_described(folder / QUALITY_FILE, manifest.quality_sha256)
+    return manifest, _read_as_described(folder / MODEL_FILE, manifest.sha256)
+
+
+def _read_as_described(path: Path, sha256: str) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ModelIntegrityError(
             f"{path} cannot be read ({error.strerror}): restore the released model from the repository."
         ) from error
-    if hashlib.sha256(content).hexdigest() != manifest.sha256:
+    if hashlib.sha256(content).hexdigest() != sha256:
         raise ModelIntegrityError(
             f"{path} is not the file its manifest describes (sha256 differs): restore it from the repository."
         )
-    return manifest, content
+    return content

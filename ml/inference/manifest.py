@@ -6,10 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
+
+from ml.inference.calibration import Calibration
+from ml.inference.views import VIEW_COUNTS
 
 MANIFEST_FILE: Final = "manifest.json"
 MODEL_FILE: Final = "model.onnx"
+QUALITY_FILE: Final = "quality.npz"
+
+Precision = Literal["float32", "int8"]
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 _VERSION: Final = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
@@ -36,6 +42,23 @@ class OperatingPoint:
 
 
 @dataclass(frozen=True)
+class UncertainBand:
+    """Probabilities at which the model neither reaches 95% sensitivity nor 95% specificity by itself.
+
+    Attributes:
+        low: the lower of both thresholds on the validation images, 0 to 1.
+        high: the higher one, 0 to 1.
+    """
+
+    low: float
+    high: float
+
+    def __contains__(self, probability: float) -> bool:
+        """Whether a probability is in doubt."""
+        return self.low <= probability < self.high
+
+
+@dataclass(frozen=True)
 class DataNotice:
     """The images a model was trained on, and what their owners ask for.
 
@@ -56,14 +79,22 @@ class DataNotice:
 class ModelManifest:
     """A released model's description.
 
+    Releases made before calibration, views, the uncertain band and the quality limits were known lack these fields;
+    they serve as they always did.
+
     Attributes:
         name: architecture and line of the model, such as "custom_cnn".
         version: three numbers, such as "1.0.0".
         sha256: of the bytes of model.onnx, lower-case hexadecimal.
+        quality_sha256: of the bytes of quality.npz, the limits of usable photographs; None: it has none.
+        precision: of the network's arithmetic.
         input_size_px: side of the square input.
         preprocessing_version: the `ml.preprocessing` the network was trained with.
+        views: pictures that one answer is the mean of: 1, or 8 with the mirror images and quarter turns.
+        calibration: what turns the network's mean answer into the probability that is shown.
         threshold: an image is called malignant at this probability or above, 0 to 1.
         operating_point: how the threshold was chosen and what it reached on validation images.
+        uncertain_band: where the answer is in doubt; None: not known.
         trained_on: one sentence on the training images.
         data: the same in parts, with terms and credit.
         metrics: headline figures on the test split, name to value; all of them are in metrics.json.
@@ -75,10 +106,15 @@ class ModelManifest:
     name: str
     version: str
     sha256: str
+    quality_sha256: str | None
+    precision: Precision
     input_size_px: int
     preprocessing_version: str
+    views: int
+    calibration: Calibration
     threshold: float
     operating_point: OperatingPoint
+    uncertain_band: UncertainBand | None
     trained_on: str
     data: DataNotice
     metrics: Mapping[str, float]
@@ -135,14 +171,19 @@ def _parse(raw: object) -> ModelManifest:
         name=fields.text("name", _NAME),
         version=fields.text("version", _VERSION),
         sha256=fields.text("sha256", _SHA256),
+        quality_sha256=fields.text("quality_sha256", _SHA256) if fields.has("quality_sha256") else None,
+        precision=fields.one_of("precision", get_args(Precision)) if fields.has("precision") else "float32",
         input_size_px=fields.positive_int("input_size_px"),
         preprocessing_version=fields.text("preprocessing_version"),
+        views=fields.one_of("views", VIEW_COUNTS) if fields.has("views") else 1,
+        calibration=fields.calibration("calibration") if fields.has("calibration") else Calibration(),
         threshold=fields.fraction("threshold"),
         operating_point=OperatingPoint(
             name=point.text("name"),
             sensitivity=point.fraction("sensitivity"),
             specificity=point.fraction("specificity"),
         ),
+        uncertain_band=_parse_band(fields.get("uncertain_band")) if fields.has("uncertain_band") else None,
         trained_on=fields.text("trained_on"),
         data=DataNotice(
             name=data.text("name"),
@@ -157,6 +198,14 @@ def _parse(raw: object) -> ModelManifest:
     )
 
 
+def _parse_band(raw: object) -> UncertainBand:
+    fields = _Fields(raw, "uncertain_band")
+    low, high = fields.fraction("low"), fields.fraction("high")
+    if low > high:
+        raise _FieldError(f"uncertain_band runs from {low} to {high}: low must not be above high")
+    return UncertainBand(low=low, high=high)
+
+
 class _Fields:
     """A JSON object whose values are asked for by type."""
 
@@ -164,6 +213,9 @@ class _Fields:
         if not isinstance(raw, dict):
             raise _FieldError(f"{where} must be a JSON object")
         self._raw: dict[str, Any] = raw
+
+    def has(self, name: str) -> bool:
+        return self._raw.get(name) is not None
 
     def get(self, name: str) -> Any:
         if name not in self._raw:
@@ -187,6 +239,18 @@ class _Fields:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
             raise _FieldError(f"{name} must be a number from 0 to 1 ({value!r})")
         return float(value)
+
+    def one_of(self, name: str, choices: tuple[Any, ...]) -> Any:
+        value = self.get(name)
+        if value not in choices or isinstance(value, bool):
+            raise _FieldError(f"{name} must be one of {', '.join(map(str, choices))}, not {value!r}")
+        return value
+
+    def calibration(self, name: str) -> Calibration:
+        try:
+            return Calibration.from_json(self.get(name))
+        except ValueError as error:
+            raise _FieldError(f"{name}: {error}") from error
 
     def time(self, name: str) -> datetime:
         try:

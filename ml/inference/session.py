@@ -10,6 +10,7 @@ from typing import Final
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
+from ml.inference.explain import FEATURE_GRADIENTS, FEATURE_MAPS
 from ml.inference.manifest import ModelIntegrityError, ModelManifest
 
 _LOG_FATAL_ONLY: Final = 4
@@ -51,6 +52,8 @@ def start_session(content: bytes, path: Path, threads: int) -> onnxruntime.Infer
 def check_shapes(session: onnxruntime.InferenceSession, manifest: ModelManifest, path: Path) -> None:
     """Refuse a network whose input or output is not what its manifest says.
 
+    After the probability it may give the two outputs that a heat map is made of, or nothing.
+
     Raises:
         ModelIntegrityError: it takes or gives something else.
     """
@@ -61,5 +64,18 @@ def check_shapes(session: onnxruntime.InferenceSession, manifest: ModelManifest,
             f"{path} does not take float images of {manifest.input_size_px}x{manifest.input_size_px}x3 "
             "as its manifest says: export it again."
         )
-    if len(outputs) != 1 or list(outputs[0].shape[1:]) != [1]:
+    if not outputs or list(outputs[0].shape[1:]) != [1]:
         raise ModelIntegrityError(f"{path} does not give one probability an image: export it again.")
+    if outputs[1:] and not _explain(outputs[1:]):
+        raise ModelIntegrityError(
+            f"{path} gives more than one probability an image and what its heat map is made of: export it again."
+        )
+
+
+def _explain(outputs: list[onnxruntime.NodeArg]) -> bool:
+    """Whether outputs are feature maps and the gradient at each of their values."""
+    if [output.name for output in outputs] != [FEATURE_MAPS, FEATURE_GRADIENTS]:
+        return False
+    maps, gradients = (list(output.shape[1:]) for output in outputs)
+    floats = all(output.type == "tensor(float)" for output in outputs)
+    return floats and len(maps) == 3 and all(isinstance(side, int) for side in maps) and maps == gradients

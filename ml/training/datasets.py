@@ -53,8 +53,8 @@ class Split:
     Attributes:
         train: images the weights are fitted to.
         validation: images that choose the epoch and the threshold.
-        test: the source's official test split.
-        dropped: images of the official training split left out because their group stands in the test split.
+        test: the sources' official test splits, or what was drawn of them.
+        dropped: images left out because their group stands among the test images or in a left-out source.
     """
 
     train: tuple[LabelledImage, ...]
@@ -141,32 +141,70 @@ def split_by_group(
     )
 
 
-def split_source(
-    images: Sequence[LabelledImage], *, source: str, validation_fraction: float, seed: int
+def split_sources(
+    images: Sequence[LabelledImage],
+    *,
+    sources: Sequence[str],
+    validation_fraction: float,
+    test_fraction: float,
+    left_out_source: str = "",
+    seed: int,
 ) -> Split:
-    """Split one source along its official test split; no group stands in two of the parts.
+    """Split collections into training, validation and test images; no group stands in two of the parts.
+
+    The official test split of a source is its test part; of a source without one, a part is drawn by group.
+
+    Args:
+        images: all rows of the data's manifest.
+        sources: to train on.
+        validation_fraction: part of what is not tested on that is held out, between 0 and 1.
+        test_fraction: part of a source without official test split that is tested on, between 0 and 1.
+        left_out_source: images that share a group with this collection are dropped from training and
+            validation; empty: none.
+        seed: of the draws.
 
     Raises:
-        BenchError: the source is unknown, has no official train and test splits, or a part lacks a class.
+        BenchError: a source is unknown, or a part lacks a class.
     """
-    of_source = [image for image in images if image.source == source]
-    official_train = [image for image in of_source if image.official_split == "train"]
-    test = tuple(image for image in of_source if image.official_split == "test")
-    if not official_train or not test:
-        known = ", ".join(sorted({image.source for image in images}))
-        raise BenchError(
-            f"no official train and test splits of source {source!r} in the manifest (sources: {known})"
-        )
-    kept = without_groups_of(official_train, test)
-    train, validation = split_by_group(kept, validation_fraction=validation_fraction, seed=seed)
-    for name, part in (("training", train), ("validation", validation), ("test", test)):
+    known = sorted({image.source for image in images})
+    for source in (*sources, *([left_out_source] if left_out_source else [])):
+        if source not in known:
+            raise BenchError(f"no source {source!r} in the manifest (sources: {', '.join(known)})")
+    test: list[LabelledImage] = []
+    rest: list[LabelledImage] = []
+    for source in sources:
+        of_source = [image for image in images if image.source == source]
+        official = [image for image in of_source if image.official_split == "test"]
+        if official:
+            test += official
+            rest += [image for image in of_source if image.official_split != "test"]
+        else:
+            kept, drawn = split_by_group(of_source, validation_fraction=test_fraction, seed=seed)
+            test += drawn
+            rest += kept
+    left_out = [image for image in images if image.source == left_out_source]
+    kept_apart = without_groups_of(rest, [*test, *left_out])
+    train, validation = split_by_group(kept_apart, validation_fraction=validation_fraction, seed=seed)
+    paths = {image.path for image in kept_apart}
+    split = Split(
+        train=train,
+        validation=validation,
+        test=tuple(test),
+        dropped=tuple(image for image in rest if image.path not in paths),
+    )
+    require_both_classes(split)
+    return split
+
+
+def require_both_classes(split: Split) -> None:
+    """Refuse a split of which a part lacks a class.
+
+    Raises:
+        BenchError: it does; the message names the part.
+    """
+    for name, part in (("training", split.train), ("validation", split.validation), ("test", split.test)):
         if len({image.malignant for image in part}) < 2:
-            raise BenchError(
-                f"the {name} part of {source!r} lacks a class: it needs benign and malignant images"
-            )
-    test_groups = {image.group for image in test}
-    dropped = tuple(image for image in official_train if image.group in test_groups)
-    return Split(train=train, validation=validation, test=test, dropped=dropped)
+            raise BenchError(f"the {name} part lacks a class: it needs benign and malignant images")
 
 
 def _parse_row(row: dict[str, str], where: str) -> LabelledImage:

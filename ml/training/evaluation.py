@@ -1,144 +1,187 @@
-"""Judge a trained run: predict every set of images, choose the threshold on validation, measure, draw."""
+"""Judge a trained run: predict every image once, calibrate and choose thresholds on validation, measure, draw."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import keras
-import numpy as np
-from numpy.typing import NDArray
 
-from ml.preprocessing import scale_pixels
-from ml.training.datasets import LabelledImage
-from ml.training.evaluation_sets import EvaluationSet, evaluation_sets
-from ml.training.files import replacing, write_json
-from ml.training.measures import choose_threshold, measure
+from ml.inference.views import VIEW_COUNTS
+from ml.training.calibration import AUTOMATIC, CALIBRATION_CHOICES, choose_calibration
+from ml.training.datasets import LabelledImage, Split
+from ml.training.errors import BenchError
+from ml.training.evaluation_plots import draw_calibration, draw_residuals
+from ml.training.evaluation_sets import TWINS, EvaluationSet, evaluation_sets
+from ml.training.files import write_json
 from ml.training.pixels import load_pixels
-from ml.training.plots import draw_calibration, draw_confusion, draw_roc
-from ml.training.run_state import RunState, read_split, read_state
+from ml.training.plots import (
+    ScoredSet,
+    draw_confusion,
+    draw_diagnosis_confusion,
+    draw_precision_recall,
+    draw_roc,
+)
+from ml.training.predicting import predict_pixels, write_predictions
+from ml.training.run_description import describe_training
+from ml.training.run_measures import Judged, measure_run
+from ml.training.run_state import METRICS_FILE, RunState, read_split, read_state
+from ml.training.tasks import malignancy_of
 from ml.training.training import load_best_model
+from ml.training.worst_mistakes import draw_mistakes
 
-METRICS_FILE: Final = "metrics.json"
 PREDICTIONS_FILE: Final = "predictions.csv"
 ROC_PLOT: Final = "roc.png"
+PRECISION_RECALL_PLOT: Final = "precision_recall.png"
 CONFUSION_PLOT: Final = "confusion_matrix.png"
 CALIBRATION_PLOT: Final = "calibration.png"
-
-OPERATING_SENSITIVITY: Final = 0.95
-"""Above the 0.90 of clinicians with dermoscopy (Vestergaard et al. 2008, Br J Dermatol 159:669): a missed
-melanoma costs far more than a benign lesion looked at again."""
-FIXED_THRESHOLD: Final = 0.5
-
-_BATCH: Final = 64
-_DRAWN: Final = ("test", "ham10000", "isic2017_with_validation_twins")
+RESIDUALS_PLOT: Final = "residuals.png"
+DIAGNOSIS_PLOT: Final = "diagnosis_confusion.png"
+MISTAKES_PLOT: Final = "worst_mistakes.png"
+"""Shows images of the data, so it is never released."""
 
 
-def evaluate(run_folder: Path, images: Sequence[LabelledImage], *, data_folder: Path) -> dict[str, Any]:
+def evaluate(
+    run_folder: Path,
+    images: Sequence[LabelledImage],
+    *,
+    data_folder: Path,
+    views: int = 1,
+    calibration: str = AUTOMATIC,
+) -> dict[str, Any]:
     """Evaluate a run's best network; write metrics.json, predictions.csv and the plots into its folder.
 
-    The threshold is the highest that reaches `OPERATING_SENSITIVITY` on the validation images.
+    What is judged is what is served: the mean of the network's answers to the views of an image, calibrated.
+    Calibration and thresholds come from validation images alone.
 
     Args:
         run_folder: as `ml.training.training.train` left it.
         images: all rows of the data's manifest.
         data_folder: their paths are relative to it.
+        views: 1, or 8 for all flips and quarter turns of each image.
+        calibration: a method, or "auto" for the one with the lowest cross-validated log loss.
 
     Returns:
         What metrics.json holds.
 
     Raises:
-        BenchError: no usable run in the folder, or an image is unreadable.
+        BenchError: no usable run in the folder, an unknown option, or an image is unreadable.
     """
+    if views not in VIEW_COUNTS:
+        raise BenchError(f"--views {views}: choose one of {', '.join(map(str, VIEW_COUNTS))}")
+    if calibration not in CALIBRATION_CHOICES:
+        raise BenchError(f"--calibration {calibration}: choose one of {', '.join(CALIBRATION_CHOICES)}")
     state = read_state(run_folder)
     split = read_split(run_folder, images)
     sets = evaluation_sets(images, split)
-    wanted = {image.path: image for one in sets for image in one.images}
-    pixels = load_pixels(
-        list(wanted.values()),
+    model = load_best_model(run_folder)
+    judged = _predict(
+        model,
+        state,
+        split,
+        sets,
         data_folder=data_folder,
         cache_folder=run_folder.parent / "cache",
-        size_px=state.config.input_size_px,
+        views=views,
+        calibration=calibration,
     )
-    probability = dict(zip(wanted, _predict(load_best_model(run_folder), pixels).tolist(), strict=True))
-    _write_predictions(run_folder / PREDICTIONS_FILE, probability)
-    scored = {one.key: np.array([probability[image.path] for image in one.images]) for one in sets}
-
-    validation = sets[0]
-    served = choose_threshold(validation.positive, scored[validation.key], sensitivity=OPERATING_SENSITIVITY)
-    thresholds = {"at_0.5": FIXED_THRESHOLD, "at_served": served.value}
-    metrics: dict[str, Any] = {
+    metrics = {
         "run": state.config.name,
-        "training": _describe_training(state, len(split.train), len(split.validation), len(split.dropped)),
-        "operating_point": {
-            "name": f"sensitivity {OPERATING_SENSITIVITY:.2f} on validation",
-            "threshold": served.value,
-            "sensitivity": round(served.sensitivity, 4),
-            "specificity": round(served.specificity, 4),
-        },
-        "sets": {
-            one.key: {"title": one.title, "labels": one.labels, "in_source": one.in_source}
-            | measure(
-                one.positive,
-                scored[one.key],
-                [image.group for image in one.images],
-                thresholds=thresholds,
-                seed=state.config.seed,
-            )
-            for one in sets
-            if one.images
-        },
-    }
+        "views": views,
+        "training": describe_training(state, split, parameters=model.count_params()),
+    } | measure_run(judged, data_folder=data_folder)
     write_json(run_folder / METRICS_FILE, metrics)
-    _draw(run_folder, state.config.architecture, sets, scored, metrics)
+    write_predictions(run_folder / PREDICTIONS_FILE, judged.images, judged.raw, judged.calibrated)
+    _draw(run_folder, judged, metrics)
     return metrics
 
 
-def _predict(model: keras.Model, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Probabilities, float64 (images,); batch by batch, for as floats the images fill the memory."""
-    batches = [
-        np.asarray(model.predict_on_batch(scale_pixels(pixels[start : start + _BATCH])))
-        for start in range(0, len(pixels), _BATCH)
-    ]
-    return np.concatenate(batches).reshape(len(pixels)).astype(np.float64)
+def released_plots(metrics: dict[str, Any]) -> tuple[str, ...]:
+    """Files of a run's folder that belong into a release: all drawings but those that show images."""
+    plots = (ROC_PLOT, PRECISION_RECALL_PLOT, CONFUSION_PLOT, CALIBRATION_PLOT, RESIDUALS_PLOT)
+    return (*plots, DIAGNOSIS_PLOT) if "diagnosis" in metrics else plots
 
 
-def _write_predictions(path: Path, probability: dict[str, float]) -> None:
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(("path", "probability"))
-        writer.writerows(sorted(probability.items()))
+def _predict(
+    model: keras.Model,
+    state: RunState,
+    split: Split,
+    sets: tuple[EvaluationSet, ...],
+    *,
+    data_folder: Path,
+    cache_folder: Path,
+    views: int,
+    calibration: str,
+) -> Judged:
+    wanted = tuple({image.path: image for one in sets for image in (*one.images, *split.test)}.values())
+    pixels = load_pixels(
+        wanted, data_folder=data_folder, cache_folder=cache_folder, size_px=state.config.input_size_px
+    )
+    outputs = predict_pixels(model, pixels, views=views)
+    raw = malignancy_of(outputs, state.config.task)
+    validation = sets[0]
+    chosen = choose_calibration(
+        validation.positive,
+        raw[: len(validation.images)],  # the first that are wanted
+        validation.groups,
+        method=calibration,
+        seed=state.config.seed,
+    )
+    calibrated = chosen.calibration.apply(raw)
+    return Judged(state, split, sets, wanted, pixels, outputs, raw, calibrated, chosen)
 
 
-def _describe_training(state: RunState, train: int, validation: int, dropped: int) -> dict[str, Any]:
-    return {
-        "architecture": state.config.architecture,
-        "source": state.config.source,
-        "input_size_px": state.config.input_size_px,
-        "train_images": train,
-        "validation_images": validation,
-        "dropped_images": dropped,
-        "epochs": state.epochs_done,
-        "best_epoch": state.best_epoch,
-        "duration_s": round(sum(row["duration_s"] for row in state.history)),
-        "seed": state.config.seed,
+def _draw(folder: Path, judged: Judged, metrics: dict[str, Any]) -> None:
+    name, threshold = judged.state.config.architecture, metrics["operating_point"]["threshold"]
+    drawn = _drawn_sets(judged.sets, metrics)
+    curves = [ScoredSet(one.title, one.positive, judged.calibrated[judged.rows(one.images)]) for one in drawn]
+    draw_roc(curves, folder / ROC_PLOT, name=name, threshold=threshold)
+    draw_precision_recall(curves, folder / PRECISION_RECALL_PLOT, name=name, threshold=threshold)
+    draw_confusion(metrics["sets"]["test"], folder / CONFUSION_PLOT, title=metrics["sets"]["test"]["title"])
+    calibration = metrics["calibration"]
+    draw_calibration(
+        {
+            "before": calibration["before"]["validation"]["reliability"],
+            "after, cross-validated": calibration["after"]["validation"]["reliability"],
+        },
+        {one.title: metrics["sets"][one.key]["reliability"] for one in drawn},
+        folder / CALIBRATION_PLOT,
+        name=name,
+        method=calibration["method"],
+    )
+    residuals = metrics["residuals"]
+    tables = {
+        f"{title}: {rows[0]['images']:,} images": rows
+        for title, rows in (
+            ("In source, test part", residuals["in_source"]),
+            ("Out of source, no twins in training or validation", residuals["out_of_source"]),
+        )
+        if rows
     }
+    draw_residuals(tables, folder / RESIDUALS_PLOT, name=name)
+    rows = judged.rows(judged.split.test)
+    draw_mistakes(
+        judged.split.test, judged.calibrated[rows], judged.pixels, rows, folder / MISTAKES_PLOT, name=name
+    )
+    if "diagnosis" in metrics:
+        draw_diagnosis_confusion(
+            metrics["diagnosis"], folder / DIAGNOSIS_PLOT, title=metrics["diagnosis"]["title"]
+        )
 
 
-def _draw(
-    folder: Path,
-    name: str,
-    sets: Sequence[EvaluationSet],
-    scored: dict[str, NDArray[np.float64]],
-    metrics: dict[str, Any],
-) -> None:
-    """Draw in-source and out-of-source curves of the sets that have enough images of both classes."""
-    curves = [
-        (one.title, one.positive, scored[one.key])
-        for one in sets
-        if one.key in _DRAWN and metrics["sets"].get(one.key, {}).get("auc")
-    ]
-    draw_roc(curves, folder / ROC_PLOT, name=name, threshold=metrics["operating_point"]["threshold"])
-    draw_calibration(curves, folder / CALIBRATION_PLOT, name=name)
-    test = metrics["sets"]["test"]
-    draw_confusion(test, folder / CONFUSION_PLOT, title=test["title"])
+def _drawn_sets(sets: Sequence[EvaluationSet], metrics: dict[str, Any]) -> list[EvaluationSet]:
+    """The test set of each source, then each other source; with twins where it has too few malignant without."""
+    by_key = {one.key: one for one in sets}
+    drawn = []
+    for one in sets:
+        if one.key == "test" or (
+            one.key.startswith("test_") and one.key.removeprefix("test_") in _sources(one)
+        ):
+            drawn.append(one)
+        elif not one.in_source and one.key in _sources(one):
+            known = metrics["sets"][one.key]["auc"] is not None
+            drawn.append(one if known else by_key.get(one.key + TWINS, one))
+    return [one for one in drawn if one.positive.any() and not one.positive.all()]
+
+
+def _sources(one: EvaluationSet) -> set[str]:
+    return {image.source for image in one.images}

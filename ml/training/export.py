@@ -1,10 +1,10 @@
-"""Release a run: ONNX file, manifest, metrics, plots and model card in one folder, whole or not at all."""
+"""Release a run: network, quality limits, manifest, metrics, plots and card in one folder, whole or not at all."""
 
 import hashlib
-import json
 import os
 import shutil
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -14,27 +14,72 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.inference import PREPROCESSING_VERSION, Classifier, DataNotice, ModelManifest, OperatingPoint
-from ml.inference.manifest import MANIFEST_FILE, MODEL_FILE
+from ml.inference import (
+    PREPROCESSING_VERSION,
+    Classifier,
+    DataNotice,
+    ModelManifest,
+    OperatingPoint,
+    UncertainBand,
+)
+from ml.inference.calibration import Calibration
+from ml.inference.manifest import MANIFEST_FILE, MODEL_FILE, QUALITY_FILE, Precision
 from ml.preprocessing import scale_pixels
 from ml.training.errors import BenchError
-from ml.training.evaluation import CALIBRATION_PLOT, CONFUSION_PLOT, METRICS_FILE, ROC_PLOT
+from ml.training.evaluation import released_plots
+from ml.training.explanation_outputs import add_explanation_outputs
 from ml.training.files import write_json
+from ml.training.int8_release import Int8Images, measure_int8
 from ml.training.model_card import write_card
 from ml.training.onnx_models import write_onnx
 from ml.training.plots import draw_training_curves
-from ml.training.run_state import RunState, read_state
+from ml.training.quality_release import write_limits
+from ml.training.released_cards import CARD_FILE
+from ml.training.results import left_out_results, read_metrics, read_results
+from ml.training.run_state import METRICS_FILE, RunState, read_state
 from ml.training.sources import describe_source
 from ml.training.training import load_best_model
 
 MAX_DIFFERENCE: Final = 1e-4
 """Between Keras' and ONNX Runtime's probability of one image; both compute in float32, in another order."""
 
-CARD_FILE: Final = "MODEL_CARD.md"
 CURVES_PLOT: Final = "training_curves.png"
+_INT8_FILE: Final = "int8.onnx"
 _LIBRARIES: Final = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "pillow", "scikit-learn")
 PARITY_IMAGES: Final = 64
 _DRAWN_IMAGES: Final = 32
+
+
+@dataclass(frozen=True)
+class ReleaseOptions:
+    """What a person decides about a release.
+
+    Attributes:
+        version: three numbers, such as "1.0.0".
+        precision: of the file that serves.
+        selection: how this run was chosen among several, a sentence for the card; or empty.
+    """
+
+    version: str
+    precision: Precision = "float32"
+    selection: str = ""
+
+
+@dataclass(frozen=True)
+class ReleaseImages:
+    """Images that a release is checked with.
+
+    Attributes:
+        parity: uint8 (images, size, size, 3), RGB: to compare the Keras and the exported network on.
+        parity_kind: what these are, for the model card.
+        int8: to set and judge the int8 network by; None where the data is missing.
+        quality: training photographs, whose measures set the limits of usable photographs; or none.
+    """
+
+    parity: NDArray[np.uint8]
+    parity_kind: str
+    int8: Int8Images | None = None
+    quality: Sequence[Path] = ()
 
 
 def drawn_pixels(size_px: int) -> NDArray[np.uint8]:
@@ -54,7 +99,7 @@ def drawn_pixels(size_px: int) -> NDArray[np.uint8]:
 
 
 def export_release(
-    run_folder: Path, *, version: str, released_folder: Path, pixels: NDArray[np.uint8], pixels_kind: str
+    run_folder: Path, *, released_folder: Path, options: ReleaseOptions, images: ReleaseImages
 ) -> Path:
     """Release a finished and evaluated run.
 
@@ -63,57 +108,98 @@ def export_release(
 
     Args:
         run_folder: of the run.
-        version: three numbers, such as "1.0.0".
         released_folder: where released models are.
-        pixels: uint8 (images, size, size, 3), RGB: to compare both networks on.
-        pixels_kind: what they are, for the model card.
+        options: version and precision.
+        images: to check with.
 
     Returns:
         The new folder.
 
     Raises:
-        BenchError: the run is not finished or not evaluated, the version exists, or the networks differ.
+        BenchError: the run is not finished or not evaluated, the version exists, its network has more than one
+            output, the networks differ, or int8 is asked for and loses too much.
         ModelIntegrityError: the exported model does not load.
     """
     state = read_state(run_folder)
-    metrics = _read_metrics(run_folder, state)
-    target = released_folder / f"{state.config.architecture}-{version}"
+    metrics = read_metrics(run_folder)
+    target = released_folder / f"{state.config.architecture}-{options.version}"
     if target.exists():
         raise BenchError(f"{target} exists already: give another --version, a released model never changes")
     staging = released_folder / f".{target.name}-{os.getpid()}"
     staging.mkdir(parents=True)
     try:
-        model = load_best_model(run_folder)
-        write_onnx(model, staging / MODEL_FILE)
-        metrics["training"]["parameters"] = model.count_params()
-        manifest = _describe(state, metrics, version, (staging / MODEL_FILE).read_bytes())
-        write_json(staging / MANIFEST_FILE, asdict(manifest) | {"created": manifest.created.isoformat()})
-        difference = largest_difference(model, Classifier.load(staging), pixels)
-        if not difference <= MAX_DIFFERENCE:
-            raise BenchError(
-                f"the exported network differs from the Keras network by {difference:.1e}, more than "
-                f"{MAX_DIFFERENCE}: nothing was released"
-            )
-        metrics["export"] = {"max_difference": difference, "images": len(pixels), "kind": pixels_kind}
-        write_json(staging / METRICS_FILE, metrics)
-        (staging / CARD_FILE).write_text(write_card(manifest, metrics), encoding="utf-8")
-        for plot in (ROC_PLOT, CONFUSION_PLOT, CALIBRATION_PLOT):
-            shutil.copyfile(run_folder / plot, staging / plot)
-        draw_training_curves(
-            state.history,
-            staging / CURVES_PLOT,
-            name=state.config.architecture,
-            train_images=metrics["training"]["train_images"],
-            validation_images=metrics["training"]["validation_images"],
-        )
+        _fill(staging, run_folder, state, metrics, options, images)
         staging.rename(target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return target
 
 
+def _fill(
+    staging: Path,
+    run_folder: Path,
+    state: RunState,
+    metrics: dict[str, Any],
+    options: ReleaseOptions,
+    images: ReleaseImages,
+) -> None:
+    model = load_best_model(run_folder)
+    if model.output_shape[-1] != 1:
+        raise BenchError(
+            f"{state.config.name} gives one probability a class: only networks with one output are served "
+            "(task malignancy, loss binary_crossentropy or focal)"
+        )
+    write_onnx(model, staging / MODEL_FILE)
+    quality = write_limits(staging / MODEL_FILE, images.quality, staging / QUALITY_FILE, state)
+    manifest = _write_manifest(staging, state, metrics, options, precision="float32", quality=quality)
+    difference = largest_difference(model, Classifier.load(staging), images.parity)
+    if not difference <= MAX_DIFFERENCE:
+        raise BenchError(
+            f"the exported network differs from the Keras network by {difference:.1e}, more than "
+            f"{MAX_DIFFERENCE}: nothing was released"
+        )
+    metrics["export"] = {
+        "max_difference": difference,
+        "images": len(images.parity),
+        "kind": images.parity_kind,
+    }
+    if images.int8 is not None:
+        metrics["int8"] = measure_int8(
+            staging / MODEL_FILE,
+            staging / _INT8_FILE,
+            images.int8,
+            manifest=manifest,
+            required=options.precision == "int8",
+        )
+    if options.precision == "int8":
+        if images.int8 is None:
+            raise BenchError("int8 has to prove itself on labelled images: point --data to them")
+        (staging / _INT8_FILE).replace(staging / MODEL_FILE)
+        add_explanation_outputs(staging / MODEL_FILE)
+        manifest = _write_manifest(staging, state, metrics, options, precision="int8", quality=quality)
+        Classifier.load(staging)
+    (staging / _INT8_FILE).unlink(missing_ok=True)
+    if options.selection:
+        metrics["selection"] = options.selection
+    if left_out := _left_out(state):
+        metrics["left_out"] = left_out
+    write_json(staging / METRICS_FILE, metrics)
+    (staging / CARD_FILE).write_text(write_card(manifest, metrics), encoding="utf-8")
+    for plot in released_plots(metrics):
+        shutil.copyfile(run_folder / plot, staging / plot)
+    draw_training_curves(
+        state.history,
+        staging / CURVES_PLOT,
+        name=state.config.name,
+        train_images=metrics["training"]["train_images"],
+        validation_images=metrics["training"]["validation_images"],
+    )
+
+
 def largest_difference(model: keras.Model, classifier: Classifier, pixels: NDArray[np.uint8]) -> float:
     """Largest difference between the probabilities of a Keras network and of the served one, image by image.
+
+    Both are the network's own: of one view, and not calibrated.
 
     Args:
         model: the Keras network.
@@ -128,55 +214,94 @@ def largest_difference(model: keras.Model, classifier: Classifier, pixels: NDArr
     return float(np.max(np.abs(ours - served)))
 
 
-def _read_metrics(run_folder: Path, state: RunState) -> dict[str, Any]:
-    name = state.config.name
-    if not state.finished:
-        raise BenchError(f"{name} is not finished: run `python -m ml train {name} --resume` first")
+def _left_out(state: RunState) -> list[dict[str, Any]]:
+    """What other kept runs of the same network reached on sources they had not seen."""
     try:
-        metrics: dict[str, Any] = json.loads((run_folder / METRICS_FILE).read_text(encoding="utf-8"))
-        evaluated = metrics["training"]["best_epoch"]
-    except (OSError, ValueError, KeyError) as error:
-        raise BenchError(f"{name} is not evaluated: run `python -m ml evaluate {name}` first") from error
-    if evaluated != state.best_epoch:
-        raise BenchError(f"{name} was evaluated at another epoch: run `python -m ml evaluate {name}` again")
-    return metrics
+        results = read_results()
+    except BenchError:
+        return []  # nothing is kept yet
+    rows = left_out_results(results, architecture=state.config.architecture)
+    return [row for row in rows if row["run"] != state.config.name]
 
 
-def _describe(state: RunState, metrics: dict[str, Any], version: str, model: bytes) -> ModelManifest:
+def _write_manifest(
+    folder: Path,
+    state: RunState,
+    metrics: Mapping[str, Any],
+    options: ReleaseOptions,
+    *,
+    precision: Precision,
+    quality: bytes | None,
+) -> ModelManifest:
+    manifest = _describe(
+        state, metrics, options, precision, model=(folder / MODEL_FILE).read_bytes(), quality=quality
+    )
+    fields = asdict(manifest) | {
+        "created": manifest.created.isoformat(),
+        "calibration": manifest.calibration.to_json(),
+    }
+    write_json(folder / MANIFEST_FILE, {name: value for name, value in fields.items() if value is not None})
+    return manifest
+
+
+def _describe(
+    state: RunState,
+    metrics: Mapping[str, Any],
+    options: ReleaseOptions,
+    precision: Precision,
+    *,
+    model: bytes,
+    quality: bytes | None,
+) -> ModelManifest:
     training, point, test = metrics["training"], metrics["operating_point"], metrics["sets"]["test"]
-    source = describe_source(state.config.source)
-    name = state.config.name
-    headline = {"test_auc": test["auc"], "test_brier": test["brier"]} | {
+    sources = [describe_source(source) for source in state.config.sources]
+    names = "; ".join(source.name for source in sources)
+    terms = dict.fromkeys(source.terms for source in sources)
+    band, calibration = metrics["uncertain_band"], metrics["calibration"]
+    headline = {f"test_{name}": test[name] for name in ("auc", "average_precision", "brier")} | {
         f"test_{figure}_{place}": test[place][figure]
         for place in ("at_0.5", "at_served")
         for figure in ("accuracy", "precision", "recall", "specificity", "f1")
     }
+    own = ("method", "temperature", "slope", "offset", "knots")
     return ModelManifest(
         name=state.config.architecture,
-        version=version,
+        version=options.version,
         sha256=hashlib.sha256(model).hexdigest(),
+        quality_sha256=None if quality is None else hashlib.sha256(quality).hexdigest(),
+        precision=precision,
         input_size_px=state.config.input_size_px,
         preprocessing_version=PREPROCESSING_VERSION,
+        views=metrics["views"],
+        calibration=Calibration.from_json({name: calibration[name] for name in own if name in calibration}),
         threshold=point["threshold"],
         operating_point=OperatingPoint(
             name=point["name"], sensitivity=point["sensitivity"], specificity=point["specificity"]
         ),
+        uncertain_band=UncertainBand(low=band["low"], high=band["high"]),
         trained_on=(
-            f"{source.name}, training split: {training['train_images']:,} images to train on, "
-            f"{training['validation_images']:,} to choose epoch and threshold."
+            f"{names}: {training['train_images']:,} images to train on, "
+            f"{training['validation_images']:,} to choose epoch, calibration and threshold."
         ),
         data=DataNotice(
-            name=source.name,
+            name=names,
             counts={key: training[key] for key in ("train_images", "validation_images", "dropped_images")}
             | {"test_images": test["images"]},
-            terms=source.terms,
-            credit=source.credit,
+            terms="; ".join(terms),
+            credit=tuple(dict.fromkeys(work for source in sources for work in source.credit)),
         ),
         metrics={name: figure["value"] for name, figure in headline.items() if figure},
         created=datetime.now(UTC).replace(microsecond=0),
-        command=(
-            f"python -m ml train {name} && python -m ml evaluate {name} && "
-            f"python -m ml export {name} --version {version}"
-        ),
+        command=_command(state, metrics, options),
         libraries={library: installed_version(library) for library in _LIBRARIES},
+    )
+
+
+def _command(state: RunState, metrics: Mapping[str, Any], options: ReleaseOptions) -> str:
+    name, weights = state.config.name, state.config.weights
+    start = f" --weights FILE ({weights})" if weights.startswith("sha256:") else ""
+    precision = f" --precision {options.precision}" if options.precision != "float32" else ""
+    return (
+        f"python -m ml train {name}{start} && python -m ml evaluate {name} --views {metrics['views']} && "
+        f"python -m ml export {name} --version {options.version}{precision}"
     )

@@ -4,64 +4,59 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ml.inference import ModelManifest
-from ml.training.measures import BOOTSTRAP_ROUNDS, MIN_IMAGES_A_CLASS
-
-_AT_THRESHOLD: Final = (
-    ("accuracy", "Accuracy"),
-    ("precision", "Precision"),
-    ("recall", "Recall (sensitivity)"),
-    ("specificity", "Specificity"),
-    ("f1", "F1"),
+from ml.training.evaluation_sets import TWINS, title_of
+from ml.training.measures import BOOTSTRAP_ROUNDS, MIN_IMAGES_A_BIN, MIN_IMAGES_A_CLASS
+from ml.training.model_card_figures import (
+    describe_calibration,
+    describe_diagnoses,
+    describe_int8,
+    describe_left_out,
+    describe_points,
+    describe_residuals,
+    describe_set,
+    describe_subgroups,
 )
-_WITHOUT_THRESHOLD: Final = (
-    ("auc", "AUC-ROC"),
-    ("specificity_at_95_sensitivity", "specificity at 95% sensitivity"),
-    ("brier", "Brier"),
+from ml.training.model_card_limits import (
+    INTENDED_USE,
+    WHO_IS_MISSING,
+    describe_limits,
+    describe_shortcut,
 )
-_COLUMNS: Final = {"at_0.5": "", "at_served": " (served)"}
 
-_INTENDED_USE: Final = """\
-For research and for teaching, on dermoscopic photographs of one pigmented lesion, with the lesion in the
-middle. It gives a probability of malignancy and, at the threshold, the word Benign or Malignant. It
-supports, never replaces, a clinician: every answer is to be reviewed and signed by one, and "Benign" is no
-reason to leave out a biopsy that the clinical picture calls for. It is no medical device and has no
-clearance as one."""
-
-_SHORTCUT: Final = """\
-**The label tells the source.** In the training set benign and malignant lesions come from different
-collections: 37% of the malignant images have black corners, 2-3% of the benign; sizes, crops and colours
-differ too. A network can learn the collection instead of the lesion. Training put synthetic black corners
-on images of both classes and varied light and colour, which weakens the shortcut and does not remove it:
-compare the in-source with the out-of-source figures above, and trust the latter for a new clinic."""
-
-_LIMITS: Final = """\
-- Malignant means melanoma: the training set knows no other cancer. Basal cell carcinoma and actinic
-  keratosis are unknown to it, and HAM10000, where they count as malignant, shows what it makes of them.
-- Almost all skin in the images is light (Fitzpatrick I-III). **Nothing can be claimed for Fitzpatrick types
-  V-VI**, and little for IV; children, nails, mucosa, and clinical (not dermoscopic) photographs are hardly
-  there either.
-- Its probabilities are the network's own, not calibrated. Half of the training images are malignant; in a
-  clinic far fewer are, so that a given probability means less there.
-- It does not notice an image that shows no lesion, or one that is blurred or badly lit: it answers all the
-  same.
-- Other sources hold hardly a melanoma that is not also in the training set, so sensitivity out of source
-  cannot be measured strictly; see the note under the figures."""
-
+_WRITTEN_BY: Final = (
+    "<!-- Written by `python -m ml export` from manifest.json and metrics.json: change those. -->"
+)
 _NOTE: Final = f"""\
 Values in brackets are 95% intervals ({BOOTSTRAP_ROUNDS:,} bootstrap rounds by group within each class). A
-dash: fewer than {MIN_IMAGES_A_CLASS} images of a class that the figure needs. Sets "with validation twins"
-hold pictures that also stand, in another encoding, in the validation part: never fitted to, but used to
-choose epoch and threshold, so that their sensitivity is somewhat flattered. All figures are in
+dash: fewer than {MIN_IMAGES_A_CLASS} images of a class that the figure needs. Average precision and precision
+depend on the share of malignant images: compare them within one set only. The calibration error is the mean
+distance of stated probability and share malignant over bins of equally many images, {MIN_IMAGES_A_BIN} or
+more; on validation it and the Brier score are cross-validated. All figures are in
 [metrics.json](metrics.json)."""
-
-_PLOTS: Final = """\
-![Learning curves](training_curves.png)
-
-![ROC](roc.png)
-
-![Confusion matrix](confusion_matrix.png)
-
-![Calibration](calibration.png)"""
+_TWINS_NOTE: Final = """\
+Sets "with validation twins" hold pictures that also stand, in another encoding, in the validation part: never
+fitted to, but used to choose epoch and threshold, so that their sensitivity is somewhat flattered."""
+_LEFT_OUT: Final = """\
+Networks of the same architecture, each trained without the collection that it is judged on, and fitted to no
+picture that shares a lesion with one of the set or is near-identical to it: the nearest that these data come to
+another clinic. Each is a network of its own, so these figures tell of the way of training, not of this very
+file."""
+_RESIDUALS: Final = """\
+Above 0 the model states more cancer than there is, below 0 less. By class, brightness, contrast, sharpness,
+size and shape: see the drawing and metrics.json."""
+_PLOTS: Final = {
+    "Learning curves": "training_curves.png",
+    "ROC": "roc.png",
+    "Precision and recall": "precision_recall.png",
+    "Confusion matrix": "confusion_matrix.png",
+    "Calibration": "calibration.png",
+    "Residuals": "residuals.png",
+}
+_AUGMENTATION: Final = {
+    "strong": "wide changes of position, shape, light, colour, compression, sharpness and corners",
+    "own": "changes as metrics.json lists them",
+    "none": "none",
+}
 
 
 def write_card(manifest: ModelManifest, metrics: Mapping[str, Any]) -> str:
@@ -72,20 +67,30 @@ def write_card(manifest: ModelManifest, metrics: Mapping[str, Any]) -> str:
         metrics: what its metrics.json holds.
     """
     sets = metrics["sets"].values()
+    outside = [describe_set(one) for one in sets if not one["in_source"]]
+    with_twins = any(key.endswith(TWINS) for key in metrics["sets"])
     parts = [
         f"# {manifest.name} {manifest.version}",
-        "<!-- Written by `python -m ml export` from manifest.json and metrics.json: change those. -->",
-        f"## Intended use\n\n{_INTENDED_USE}",
+        _WRITTEN_BY,
+        f"## Intended use\n\n{INTENDED_USE}",
         f"## The model\n\n{_describe_model(manifest, metrics)}",
-        f"## Data\n\n{_describe_data(manifest, metrics)}",
-        f"## Threshold\n\n{_describe_threshold(manifest, metrics)}",
-        "## In source\n\nImages of the collection that the model was trained on, none of them trained on.",
-        *(_describe_set(one) for one in sets if one["in_source"]),
-        "## Out of source\n\nImages of other collections.",
-        *(_describe_set(one) for one in sets if not one["in_source"]),
-        _NOTE,
-        _PLOTS,
-        f"## Limits\n\n{_SHORTCUT}\n\n{_LIMITS}",
+        f"## Data and terms\n\n{_describe_data(manifest, metrics)}",
+        *([f"## How this run was chosen\n\n{metrics['selection']}"] if metrics.get("selection") else []),
+        f"## Calibration\n\n{describe_calibration(metrics)}",
+        f"## Operating points\n\n{describe_points(metrics)}",
+        f"## How to read the figures\n\n{_NOTE}{' ' + _TWINS_NOTE if with_twins else ''}",
+        "## In source\n\nImages of the collections that the model was trained on, none of them trained on.",
+        *(describe_set(one) for one in sets if one["in_source"]),
+        f"## Out of source\n\n{_introduce_out_of_source(metrics, bool(outside))}",
+        *outside,
+        *_optional_sections(metrics),
+        f"## Subgroups of the test images\n\n{describe_subgroups(metrics)}",
+        f"## Residuals\n\n{_RESIDUALS}\n\n{describe_residuals(metrics)}",
+        *(f"![{title}]({file})" for title, file in _drawings(metrics).items()),
+        "## Limits",
+        *([shortcut] if (shortcut := describe_shortcut(metrics)) else []),
+        describe_limits(manifest, metrics),
+        f"## Who is missing\n\n{WHO_IS_MISSING}",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -93,75 +98,69 @@ def write_card(manifest: ModelManifest, metrics: Mapping[str, Any]) -> str:
 def _describe_model(manifest: ModelManifest, metrics: Mapping[str, Any]) -> str:
     training, export, size = metrics["training"], metrics["export"], manifest.input_size_px
     libraries = ", ".join(f"{name} {version}" for name, version in manifest.libraries.items())
+    views = "" if manifest.views == 1 else f" It is the mean over {manifest.views} flips and quarter turns."
+    hours = f"{training['duration_s'] / 60:.0f} minutes"
+    best = "lowest validation loss" if training["monitor"] == "val_loss" else "highest validation AUC"
     return "\n".join(
         (
             f"- Input: {size}x{size} RGB, 0-1, preprocessing version {manifest.preprocessing_version}. "
-            "Output: probability of malignancy, 0-1.",
-            f"- {training['parameters']:,} parameters; ONNX, float32, sha256 `{manifest.sha256}`.",
+            f"Output: probability of malignancy, 0-1.{views}",
+            f"- {training['parameters']:,} parameters; ONNX, {manifest.precision}, sha256 "
+            f"`{manifest.sha256}`.",
             f"- Largest difference from the Keras model's probability: {export['max_difference']:.1e} "
             f"on {export['images']} {export['kind']} images.",
-            f"- Trained for {training['epochs']} epochs ({training['duration_s'] / 60:.0f} minutes); this is "
-            f"epoch {training['best_epoch']}, which had the lowest validation loss.",
+            f"- Trained for {training['epochs']} epochs of {training['samples_an_epoch']:,} images ({hours}); "
+            f"this is epoch {training['best_epoch']}, which had the {best}.",
+            f"- Start: {_describe_start(training['weights'])}. Loss: {training['loss']}; optimizer: "
+            f"{training['optimizer']}; balance: {training['balance']}; augmentation: "
+            f"{_AUGMENTATION[training['augmentation']['name']]}; seed {training['seed']}.",
             f"- Made on {manifest.created.date().isoformat()} with `{manifest.command}` ({libraries}).",
         )
     )
 
 
+def _describe_start(weights: str) -> str:
+    if weights == "none":
+        return "random weights"
+    return "ImageNet weights" if weights == "imagenet" else f"weights of the file {weights}"
+
+
 def _describe_data(manifest: ModelManifest, metrics: Mapping[str, Any]) -> str:
+    training = metrics["training"]
+    places = "in the test part"
+    if training["left_out_source"]:
+        places += f" or in {title_of(training['left_out_source'])}, which was left out"
+    counts = "\n".join(
+        f"- {title_of(source)}: {count['malignant']:,} malignant and {count['benign']:,} benign to train on"
+        for source, count in training["images_by_source"].items()
+    )
     return (
-        f"{manifest.trained_on} {metrics['training']['dropped_images']} images of the official training "
-        "split were left out because their group (pictures of one lesion, near-identical pictures) stands in "
-        "the test split; training and validation share no group either.\n\n"
+        f"{manifest.trained_on}\n\n{counts}\n\n{training['dropped_images']:,} images were left out because their "
+        f"group (pictures of one lesion, near-identical pictures) stands {places}; training and validation share "
+        "no group either.\n\n"
         f"Terms: {manifest.data.terms}; the model is under the same terms.\n\n"
         "Credit:\n\n" + "\n".join(f"- {work}" for work in manifest.data.credit)
     )
 
 
-def _describe_threshold(manifest: ModelManifest, metrics: Mapping[str, Any]) -> str:
-    point, test = manifest.operating_point, metrics["sets"]["test"]
-    served, half = test["at_served"], test["at_0.5"]
-    return (
-        f"{manifest.threshold:.4f}: {point.name}, where it reached a sensitivity of {point.sensitivity:.4f} "
-        f"and a specificity of {point.specificity:.4f}. Chosen on validation images only. On the test split "
-        f"it gives a sensitivity of {_interval(served['recall'])}, a specificity of "
-        f"{_interval(served['specificity'])} and an accuracy of {_interval(served['accuracy'])}; at 0.5 "
-        f"these would be {_interval(half['recall'])}, {_interval(half['specificity'])} and "
-        f"{_interval(half['accuracy'])}."
-    )
+def _introduce_out_of_source(metrics: Mapping[str, Any], known: bool) -> str:
+    if known:
+        return "Images of collections that the model was not trained on."
+    if metrics.get("left_out"):
+        return "Every collection at hand was trained on; the next section has what stands in their place."
+    return "Every collection at hand was trained on: there are no such figures."
 
 
-def _describe_set(measured: Mapping[str, Any]) -> str:
-    columns = [measured[place] for place in _COLUMNS]
-    heads = [f"at {measured[place]['threshold']:.4f}{remark}" for place, remark in _COLUMNS.items()]
-    rows = [
-        ["", *heads],
-        ["---"] * (len(columns) + 1),
-        *([title, *(_interval(column[key]) for column in columns)] for key, title in _AT_THRESHOLD),
-        ["Benign called benign / malignant", *(_calls(column, "negative", "positive") for column in columns)],
-        [
-            "Malignant called malignant / benign",
-            *(_calls(column, "positive", "negative") for column in columns),
-        ],
-    ]
-    return "\n".join(
-        (
-            f"### {measured['title']}\n",
-            f"{measured['images']:,} images: {measured['malignant']:,} malignant, {measured['benign']:,} "
-            f"benign ({measured['labels']}).\n",
-            *(f"| {' | '.join(row)} |" for row in rows),
-            "",
-            "; ".join(f"{title} {_interval(measured[key])}" for key, title in _WITHOUT_THRESHOLD) + ".",
-        )
-    )
+def _optional_sections(metrics: Mapping[str, Any]) -> list[str]:
+    sections = []
+    if metrics.get("left_out"):
+        sections.append(f"## One source left out\n\n{_LEFT_OUT}\n\n{describe_left_out(metrics['left_out'])}")
+    if metrics.get("diagnosis"):
+        sections.append(f"## Diagnoses\n\n{describe_diagnoses(metrics['diagnosis'])}")
+    if metrics.get("int8"):
+        sections.append(f"## In 8-bit arithmetic\n\n{describe_int8(metrics['int8'])}")
+    return sections
 
 
-def _interval(figure: Mapping[str, float] | None) -> str:
-    if figure is None:
-        return "-"
-    return f"{figure['value']:.3f} ({figure['low']:.3f}-{figure['high']:.3f})"
-
-
-def _calls(column: Mapping[str, Any], right: str, wrong: str) -> str:
-    """Right and wrong calls of the images of one class."""
-    cells = column["confusion"]
-    return f"{cells[f'true_{right}']:,} / {cells[f'false_{wrong}']:,}"
+def _drawings(metrics: Mapping[str, Any]) -> dict[str, str]:
+    return _PLOTS | ({"Diagnoses": "diagnosis_confusion.png"} if metrics.get("diagnosis") else {})

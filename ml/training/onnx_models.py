@@ -10,20 +10,27 @@ from numpy.typing import NDArray
 
 from ml.training.architectures import build
 from ml.training.errors import BenchError
+from ml.training.explanation_outputs import add_explanation_outputs
 
 
 def write_onnx(model: keras.Model, path: Path) -> None:
     """Write a Keras network as a float32 ONNX file with a free batch size.
 
+    The first output is the network's; the other two are those of `add_explanation_outputs`.
+
     Args:
-        model: one image input, one output.
+        model: one image input, one output, the probability of malignancy.
         path: of the file.
+
+    Raises:
+        BenchError: the network's head is of a kind whose answers cannot be explained.
     """
     signature = keras.InputSpec(shape=(None, *model.input_shape[1:]), dtype="float32", name="image")
     with warnings.catch_warnings():
         # Keras patches tf2onnx for numpy 2 and asks for the removed np.object on the way.
         warnings.filterwarnings("ignore", message=".*np.object.*", category=FutureWarning)
         model.export(path, format="onnx", verbose=False, input_signature=[signature])
+    add_explanation_outputs(path)
 
 
 def keras_model_from_onnx(path: Path, *, architecture: str) -> keras.Model:
@@ -58,7 +65,10 @@ def keras_model_from_onnx(path: Path, *, architecture: str) -> keras.Model:
 def _weights_in_order(
     graph: onnx.GraphProto, stored: dict[str, NDArray[np.float32]]
 ) -> list[list[NDArray[np.float32]]]:
-    """Kernel and bias of each convolution and dense layer, in Keras' axes and the order of the graph."""
+    """Kernel and bias of each convolution and dense layer, in Keras' axes and the order of the graph.
+
+    The nodes of the explanation are neither Conv nor MatMul, so a dense layer counts once.
+    """
     pairs = []
     for node in graph.node:
         if node.op_type == "Conv":

@@ -3,13 +3,12 @@
 import csv
 import hashlib
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from ml.training.config import AugmentationConfig, TrainingConfig
+from ml.training.config import TrainingConfig, config_from_json, first_difference
 from ml.training.datasets import LabelledImage, Split
 from ml.training.errors import BenchError
 from ml.training.files import replacing, write_json
@@ -17,6 +16,7 @@ from ml.training.files import replacing, write_json
 STATE_FILE: Final = "state.json"
 SPLIT_FILE: Final = "split.json"
 HISTORY_FILE: Final = "history.csv"
+METRICS_FILE: Final = "metrics.json"
 _PARTS: Final = ("train", "validation", "test", "dropped")
 
 
@@ -28,8 +28,7 @@ class RunState:
         config: of the run.
         split_sha256: digest of its images, labels and groups.
         history: one mapping an epoch: epoch (from 1), metrics of training and validation, seconds.
-        best_epoch: the epoch with the lowest validation loss, from 1; 0 before the first.
-        best_loss: that loss.
+        best_epoch: the epoch with the best `config.monitor`, from 1; 0 before the first.
         finished: no epoch is left, or early stopping ended the run.
     """
 
@@ -37,7 +36,6 @@ class RunState:
     split_sha256: str
     history: tuple[dict[str, float], ...] = ()
     best_epoch: int = 0
-    best_loss: float = math.inf
     finished: bool = False
 
     @property
@@ -49,19 +47,25 @@ class RunState:
         """The state one epoch later.
 
         Args:
-            metrics: of the epoch; must hold val_loss.
+            metrics: of the epoch; must hold `config.monitor`.
         """
         epoch = self.epochs_done + 1
-        improved = metrics["val_loss"] < self.best_loss
+        improved = not self.history or self._is_better(metrics, self.history[self.best_epoch - 1])
         best_epoch = epoch if improved else self.best_epoch
-        waited = epoch - best_epoch >= self.config.patience_epochs
+        # The head's epochs do not count: however they go, fine-tuning has its turn.
+        waited = epoch - max(best_epoch, self.config.head_epochs) >= self.config.patience_epochs
         return replace(
             self,
             history=(*self.history, {"epoch": epoch, **metrics}),
             best_epoch=best_epoch,
-            best_loss=metrics["val_loss"] if improved else self.best_loss,
             finished=waited or epoch >= self.config.epochs,
         )
+
+    def _is_better(self, metrics: dict[str, float], best: dict[str, float]) -> bool:
+        monitor = self.config.monitor
+        if monitor == "val_loss":
+            return metrics[monitor] < best[monitor]
+        return metrics[monitor] > best[monitor]
 
 
 def last_checkpoint(folder: Path, state: RunState) -> Path:
@@ -70,7 +74,7 @@ def last_checkpoint(folder: Path, state: RunState) -> Path:
 
 
 def best_checkpoint(folder: Path, state: RunState) -> Path:
-    """Network after the epoch with the lowest validation loss."""
+    """Network after the epoch with the best `config.monitor`."""
     return folder / f"best-{state.best_epoch:03d}.keras"
 
 
@@ -84,11 +88,9 @@ def digest_split(split: Split) -> str:
 
 
 def write_state(folder: Path, state: RunState) -> None:
-    """Write the state and the history table; from then on the older checkpoints are not needed and go."""
-    write_json(
-        folder / STATE_FILE, asdict(state) | {"best_loss": None if not state.history else state.best_loss}
-    )
+    """Write the history table and the state; from then on the older checkpoints are not needed and go."""
     write_history(folder / HISTORY_FILE, state.history)
+    write_json(folder / STATE_FILE, asdict(state))
     keep = {last_checkpoint(folder, state), best_checkpoint(folder, state)}
     for checkpoint in [*folder.glob("last-*.keras"), *folder.glob("best-*.keras")]:
         if checkpoint not in keep:
@@ -104,13 +106,7 @@ def read_state(folder: Path) -> RunState:
     path = folder / STATE_FILE
     try:
         raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        config = raw["config"] | {"augmentation": AugmentationConfig(**raw["config"]["augmentation"])}
-        loss = raw["best_loss"]
-        fields = raw | {
-            "config": TrainingConfig(**config),
-            "history": tuple(raw["history"]),
-            "best_loss": math.inf if loss is None else loss,
-        }
+        fields = raw | {"config": config_from_json(raw["config"]), "history": tuple(raw["history"])}
         return RunState(**fields)
     except FileNotFoundError as error:
         raise BenchError(f"no run in {folder}: start it with `python -m ml train`") from error
@@ -142,16 +138,12 @@ def open_run(folder: Path, config: TrainingConfig, split: Split, *, resume: bool
 
 
 def _require_same_run(found: RunState, wanted: RunState, folder: Path) -> None:
-    theirs, ours = (
-        asdict(state.config) | asdict(state.config.augmentation) | {"augmentation": None}
-        for state in (found, wanted)
-    )
-    for field in ours:
-        if theirs[field] != ours[field]:
-            raise BenchError(
-                f"{folder} holds the checkpoint of another run ({field} is {theirs[field]} there, "
-                f"{ours[field]} here): train under another name, or remove that folder"
-            )
+    if difference := first_difference(found.config, wanted.config):
+        field, theirs, ours = difference
+        raise BenchError(
+            f"{folder} holds the checkpoint of another run ({field} is {theirs} there, {ours} here): "
+            "train under another name, or remove that folder"
+        )
     if found.split_sha256 != wanted.split_sha256:
         raise BenchError(
             f"{folder} holds the checkpoint of another run (its images or labels differ): "
@@ -193,3 +185,13 @@ def write_history(path: Path, history: Sequence[dict[str, float]]) -> None:
         writer = csv.DictWriter(file, fieldnames=list(history[0]))
         writer.writeheader()
         writer.writerows(history)
+
+
+def write_tensorboard(folder: Path, epoch: dict[str, float]) -> None:
+    """Add an epoch's figures to the event files that TensorBoard reads."""
+    from tensorboard.summary import Writer  # takes seconds to load; few ask for it
+
+    writer = Writer(str(folder))
+    for name, value in epoch.items():
+        writer.add_scalar(name, value, int(epoch["epoch"]))
+    writer.close()

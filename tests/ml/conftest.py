@@ -2,14 +2,16 @@
 
 import csv
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ml.training import measures
 from ml.training.config import AugmentationConfig, TrainingConfig
-from ml.training.datasets import Split, read_manifest, split_source
+from ml.training.datasets import Split, read_manifest, split_sources
 from tests.ml.drawn_lesions import TinyRelease, draw_lesion, encode
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -88,7 +90,7 @@ def tiny_config() -> TrainingConfig:
         name="tiny",
         architecture="custom_cnn",
         input_size_px=32,
-        source="kaggle_melanoma_10000",
+        sources=("kaggle_melanoma_10000",),
         epochs=2,
         batch_size=8,
         validation_fraction=0.2,
@@ -102,25 +104,56 @@ def tiny_config() -> TrainingConfig:
 @pytest.fixture(scope="session")
 def split(data_folder: Path, tiny_config: TrainingConfig) -> Split:
     """The drawn collection's split."""
-    return split_source(
+    return split_sources(
         read_manifest(data_folder),
-        source=tiny_config.source,
+        sources=tiny_config.sources,
         validation_fraction=tiny_config.validation_fraction,
+        test_fraction=tiny_config.test_fraction,
         seed=tiny_config.seed,
     )
 
 
+@pytest.fixture
+def small_backbone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put two convolutions in the place of MobileNetV2."""
+    from ml.training.architectures import BACKBONES
+    from tests.ml.small_networks import build_small_backbone
+
+    small = replace(BACKBONES["mobilenet_v2"], build=build_small_backbone)
+    monkeypatch.setitem(BACKBONES, "mobilenet_v2", small)
+
+
+@pytest.fixture
+def float32_afterwards() -> Iterator[None]:
+    """Let a test train in another precision, which Keras keeps for the whole process."""
+    import keras
+
+    yield
+    keras.mixed_precision.set_dtype_policy("float32")
+
+
 @pytest.fixture(scope="session")
-def tiny_release(
+def tiny_run(
     data_folder: Path, tiny_config: TrainingConfig, split: Split, tmp_path_factory: pytest.TempPathFactory
-) -> TinyRelease:
-    """Train, evaluate and export once, for all tests that look at the result."""
-    from ml.training.evaluation import evaluate
-    from ml.training.export import drawn_pixels, export_release
+) -> Path:
+    """The folder of a trained run, not yet evaluated; to be copied before it is changed."""
     from ml.training.training import train
 
-    runs, released = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("released")
+    runs = tmp_path_factory.mktemp("trained")
     train(tiny_config, split, data_folder=data_folder, runs_folder=runs)
+    return runs / tiny_config.name
+
+
+@pytest.fixture(scope="session")
+def tiny_release(
+    data_folder: Path, tiny_config: TrainingConfig, tiny_run: Path, tmp_path_factory: pytest.TempPathFactory
+) -> TinyRelease:
+    """Evaluate and export the trained run once, for all tests that look at the result."""
+    from ml.training.evaluation import evaluate
+    from ml.training.export import drawn_pixels, export_release
+
+    runs, released = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("released")
+    shutil.copytree(tiny_run, runs / "tiny")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measures, "BOOTSTRAP_ROUNDS", 20)  # a minute of arithmetic that no test looks at
         patch.setattr(measures, "MIN_IMAGES_A_CLASS", 5)

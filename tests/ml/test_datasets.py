@@ -1,5 +1,6 @@
 """The data's manifest is read or refused, and no group ever stands on two sides of a split."""
 
+import functools
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +16,15 @@ from ml.training.datasets import (
     labels_of,
     read_manifest,
     split_by_group,
-    split_source,
+    split_sources,
     without_groups_of,
 )
 from ml.training.errors import BenchError
 from ml.training.evaluation_sets import evaluation_sets
 from ml.training.pixels import load_pixels
+
+two_way_split = functools.partial(split_sources, validation_fraction=0.2, test_fraction=0.15, seed=1)
+"""Sources split as most runs split them."""
 
 HEADER = "path,source,official_split,diagnosis,melanoma,malignant,isic_id,lesion_id,group\n"
 
@@ -41,18 +45,24 @@ def image(
 
 @st.composite
 def manifests(draw: st.DrawFn) -> list[LabelledImage]:
-    """Random images of two sources; labels within a group may even contradict each other."""
+    """Random images of three sources, the last without official test part; labels within a group may differ."""
     rows = draw(
         st.lists(
             st.tuples(
-                st.booleans(), st.integers(0, 30), st.sampled_from(["train", "test"]), st.sampled_from("ab")
+                st.booleans(), st.integers(0, 60), st.sampled_from(["train", "test"]), st.sampled_from("abc")
             ),
-            min_size=4,
+            min_size=40,
             max_size=80,
         )
     )
     return [
-        image(number, malignant=malignant, group=f"g{group}", split=split, source=source)
+        image(
+            number,
+            malignant=malignant,
+            group=f"g{group}",
+            split="" if source == "c" else split,
+            source=source,
+        )
         for number, (malignant, group, split, source) in enumerate(rows)
     ]
 
@@ -67,29 +77,57 @@ def test_no_group_straddles_the_split_when_images_are_random(
     assert Counter(train) + Counter(validation) == Counter(images)
 
 
-@given(images=manifests(), seed=st.integers(0, 1000))
-def test_all_parts_are_apart_when_a_source_is_split(images: list[LabelledImage], seed: int) -> None:
+@given(
+    images=manifests(),
+    sources=st.sets(st.sampled_from("abc"), min_size=1).map(sorted),
+    left_out=st.sampled_from(["", "a", "b", "c"]),
+    seed=st.integers(0, 1000),
+)
+def test_all_parts_are_apart_when_sources_are_split(
+    images: list[LabelledImage], sources: list[str], left_out: str, seed: int
+) -> None:
     try:
-        split = split_source(images, source="a", validation_fraction=0.2, seed=seed)
+        split = split_sources(
+            images,
+            sources=sources,
+            validation_fraction=0.2,
+            test_fraction=0.3,
+            left_out_source=left_out,
+            seed=seed,
+        )
     except BenchError:
         return  # a part without one of the classes, or no such source
-    groups = [{one.group for one in part} for part in (split.train, split.validation, split.test)]
-    assert sum(map(len, groups)) == len(set().union(*groups))
-    assert {one.group for one in split.dropped} <= groups[2]
-    total = len(split.train) + len(split.validation) + len(split.test) + len(split.dropped)
-    assert total == sum(one.source == "a" for one in images)
-    for one in evaluation_sets(
-        [replace(one, source="ham10000") for one in images if one.source == "b"], _known(split)
-    ):
+    train, validation, test = (
+        {one.group for one in part} for part in (split.train, split.validation, split.test)
+    )
+    left_out_groups = {one.group for one in images if one.source == left_out}
+    assert not train & validation
+    assert not (train | validation) & (test | left_out_groups)
+    assert {one.group for one in split.dropped} <= test | left_out_groups
+    assert Counter((*split.train, *split.validation, *split.test, *split.dropped)) == Counter(
+        one for one in images if one.source in sources
+    )
+    official = {one for one in images if one.source in sources and one.official_split == "test"}
+    assert official <= set(split.test)
+
+
+@given(images=manifests(), seed=st.integers(0, 1000))
+def test_evaluation_sets_hold_no_trained_group_when_images_are_random(
+    images: list[LabelledImage], seed: int
+) -> None:
+    names = {"a": "kaggle_melanoma_10000", "b": "ham10000", "c": "isic2017"}
+    images = [replace(one, source=names[one.source]) for one in images]
+    try:
+        split = two_way_split(images, sources=[names["a"]], seed=seed)
+    except BenchError:
+        return  # a part without one of the classes, or no such source
+    train, validation = ({one.group for one in part} for part in (split.train, split.validation))
+
+    for one in evaluation_sets(images, split):
         strict = not one.key.endswith("with_validation_twins")
-        seen = groups[0] | (groups[1] if strict and not one.in_source else set())
-        assert not {member.group for member in one.images} & seen
-
-
-def _known(split: Split) -> Split:
-    """The same split under the name of a source that has terms and credit."""
-    parts = (split.train, split.validation, split.test, split.dropped)
-    return Split(*(tuple(replace(one, source="kaggle_melanoma_10000") for one in part) for part in parts))
+        seen = train | (validation if strict and not one.in_source else set())
+        if one.key != "validation":
+            assert not {member.group for member in one.images} & seen
 
 
 @given(sizes=st.lists(st.integers(1, 6), min_size=5, max_size=60), seed=st.integers(0, 1000))
@@ -178,16 +216,91 @@ def test_manifest_is_refused_in_one_line_when_it_is_wrong(
     assert "\n" not in str(refusal.value)
 
 
-def test_split_is_refused_when_source_is_unknown(data_folder: Path) -> None:
+@pytest.mark.parametrize("place", ["sources", "left_out_source"])
+def test_split_is_refused_when_source_is_unknown(data_folder: Path, place: str) -> None:
+    sources: dict[str, object] = {"sources": ["kaggle_melanoma_10000"]}
+    sources[place] = ["isic2020"] if place == "sources" else "isic2020"
+
     with pytest.raises(BenchError, match=r"'isic2020' .*ham10000, isic2017, kaggle_melanoma_10000"):
-        split_source(read_manifest(data_folder), source="isic2020", validation_fraction=0.2, seed=1)
+        two_way_split(read_manifest(data_folder), **sources)
 
 
-def test_split_is_refused_when_a_class_is_missing() -> None:
-    images = [image(n, malignant=False, group=f"g{n}", split="test" if n < 3 else "train") for n in range(20)]
+def apart(
+    source: str, count: int, *, test: int = 0, classes: tuple[bool, ...] = (True, False)
+) -> list[LabelledImage]:
+    """Images of one source, each a group of its own; the first `test` of them are its official test part."""
+    return [
+        image(
+            number,
+            malignant=classes[number % len(classes)],
+            group=f"{source}{number}",
+            split="test" if number < test else "train" if test else "",
+            source=source,
+        )
+        for number in range(count)
+    ]
 
-    with pytest.raises(BenchError, match="lacks a class"):
-        split_source(images, source="a", validation_fraction=0.2, seed=1)
+
+@pytest.mark.parametrize(
+    ("images", "part"),
+    [
+        (apart("a", 20, test=4, classes=(False,)), "training"),
+        (apart("a", 20, test=1), "test"),
+        (apart("a", 4, test=2), "validation"),
+    ],
+    ids=["training", "test", "validation"],
+)
+def test_split_is_refused_when_a_part_lacks_a_class(images: list[LabelledImage], part: str) -> None:
+    with pytest.raises(BenchError, match=f"the {part} part lacks a class"):
+        two_way_split(images, sources=["a"])
+
+
+def test_test_parts_are_official_or_drawn_when_several_sources_are_split() -> None:
+    images = [*apart("a", 100, test=10), *apart("b", 200), *apart("c", 60)]
+
+    split = two_way_split(images, sources=["a", "b"], test_fraction=0.2)
+
+    assert {one for one in split.test if one.source == "a"} == set(images[:10])
+    drawn = [one for one in split.test if one.source == "b"]
+    assert Counter(one.malignant for one in drawn) == {True: 20, False: 20}
+    assert Counter(one.source for one in split.validation) == {"a": 18, "b": 32}
+    assert split.dropped == ()
+
+
+def test_images_are_dropped_when_their_group_stands_in_the_test_part_of_another_source() -> None:
+    shared = [image(900 + n, malignant=n % 2 == 0, group=f"a{n}", split="", source="b") for n in range(4)]
+    images = [*apart("a", 40, test=4), *apart("b", 60), *shared]
+
+    split = split_sources(
+        images, sources=["a", "b"], validation_fraction=0.2, test_fraction=0.0, seed=1, left_out_source=""
+    )
+
+    assert set(split.dropped) == set(shared)
+
+
+def test_images_are_dropped_when_their_group_stands_in_the_left_out_source() -> None:
+    shared = [image(900 + n, malignant=n % 2 == 0, group=f"a{n + 10}", source="b") for n in range(6)]
+    images = [*apart("a", 60, test=10), *apart("b", 20), *shared]
+
+    kept = two_way_split(images, sources=["a"])
+    split = two_way_split(images, sources=["a"], left_out_source="b")
+
+    assert kept.dropped == ()
+    assert {one.group for one in split.dropped} == {one.group for one in shared}
+    assert len(split.train) + len(split.validation) == 44
+    assert split.test == kept.test
+
+
+def test_split_is_the_same_when_the_seed_is() -> None:
+    images = [*apart("a", 80), *apart("b", 80)]
+
+    first = two_way_split(images, sources=["a", "b"], seed=3)
+
+    assert two_way_split(images, sources=["a", "b"], seed=3) == first
+    shuffled = two_way_split(images[::-1], sources=["a", "b"], seed=3)
+    assert (shuffled.train, shuffled.validation) == (first.train, first.validation)
+    assert set(shuffled.test) == set(first.test)
+    assert two_way_split(images, sources=["a", "b"], seed=4).test != first.test
 
 
 def test_pixels_come_from_the_cache_when_loaded_again(
