@@ -58,7 +58,7 @@ class _SettingsSchema(Schema):
     instance_folder = fields.String(load_default="instance", data_key="INSTANCE_FOLDER")
     image_folder = fields.String(data_key="IMAGE_FOLDER")
     model_folder = fields.String(load_default="ml/released", data_key="MODEL_FOLDER")
-    model_name = fields.String(load_default="custom_cnn", data_key="MODEL_NAME")
+    model_name = fields.String(load_default="mobilenet_v2", data_key="MODEL_NAME")
     host = fields.String(load_default="127.0.0.1", data_key="HOST")
     port = fields.Integer(load_default=5000, validate=validate.Range(1, 65535), data_key="PORT")
     web_processes = fields.Integer(load_default=1, validate=validate.Range(1, 64), data_key="WEB_PROCESSES")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ml.training.export import ReleaseImages
 
 _VALIDATION_SAMPLE: Final = 800  # images that choose what of an int8 network stays in float32
+_TEST_SAMPLE: Final = 1000  # images that judge it beside the float32 network, as served
 
 
 def add_release_commands(
@@ -131,7 +132,7 @@ def _images_for(run_folder: Path, data_folder: Path) -> "ReleaseImages":
             groups=tuple(image.group for image in chosen),
         )
 
-    test = labelled(split.test)
+    test = labelled(draw_sample(split.test, count=_TEST_SAMPLE, seed=seed))
     ranges = labelled(draw_sample(split.train, count=CALIBRATION_IMAGES, seed=seed)).pixels
     validation = labelled(draw_sample(split.validation, count=_VALIDATION_SAMPLE, seed=seed))
     quality = [folder / image.path for image in draw_sample(split.train, seed=seed)]
@@ -139,7 +140,11 @@ def _images_for(run_folder: Path, data_folder: Path) -> "ReleaseImages":
         parity=test.pixels[:: max(1, len(test.pixels) // PARITY_IMAGES)],
         parity_kind="test",
         int8=Int8Images(
-            training=ranges, validation=validation, test=test, test_title="all test images", seed=seed
+            training=ranges,
+            validation=validation,
+            test=test,
+            test_title="test images, evenly of each collection",
+            seed=seed,
         ),
         quality=quality,
     )

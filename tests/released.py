@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ml.inference import find_released_model
 
-DEFAULT_NAME: Final = "custom_cnn"
+DEFAULT_NAME: Final = "mobilenet_v2"
 SERVED: Final = find_released_model(DEFAULT_NAME)
 """The folder of the model that serves when nothing else is said."""
 OTHER_VERSION: Final = "99.0.0"

@@ -126,7 +126,7 @@ def _add_patient(number: int, random: np.random.Generator, actor: Actor) -> None
             description="Drawn for the demo",
             actor=actor,
         )
-        irregularity = float(random.beta(0.5, 3.2))
+        irregularity = float(random.beta(0.6, 1.1))  # the served model calls about a third malignant
         days_ago = int(random.integers(0, 400))
         for visit in range(1 + int(random.random() < 0.4)):
             record_examination(

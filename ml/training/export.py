@@ -123,13 +123,17 @@ def export_release(
     state = read_state(run_folder)
     metrics = read_metrics(run_folder)
     target = released_folder / f"{state.config.architecture}-{options.version}"
+    exists = BenchError(f"{target} exists already: give another --version, a released model never changes")
     if target.exists():
-        raise BenchError(f"{target} exists already: give another --version, a released model never changes")
+        raise exists
     staging = released_folder / f".{target.name}-{os.getpid()}"
     staging.mkdir(parents=True)
     try:
         _fill(staging, run_folder, state, metrics, options, images)
-        staging.rename(target)
+        try:
+            staging.rename(target)
+        except OSError as error:  # another export was faster
+            raise exists if target.exists() else error from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return target

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Final
 
 import keras
+from google.protobuf.message import DecodeError
 
-from ml.training.architectures import BACKBONES, HEAD_LAYERS, build
+from ml.training.architectures import BACKBONES, CUSTOM_CNN, HEAD_LAYERS, build
 from ml.training.config import IMAGENET_WEIGHTS, NO_WEIGHTS, TrainingConfig
 from ml.training.errors import BenchError
 from ml.training.tasks import count_outputs
@@ -52,7 +53,8 @@ def build_with_start_weights(config: TrainingConfig, weights_file: Path | None) 
     Args:
         config: of the run.
         weights_file: a network saved by this bench (.keras), of the same architecture, whose head is taken
-            over where it fits; or a backbone's weights as Keras saves them (.weights.h5, .h5).
+            over where it fits; a released custom CNN (.onnx); or a backbone's weights as Keras saves them
+            (.weights.h5, .h5).
 
     Raises:
         BenchError: the weights are of another network, damaged, missing or cannot be downloaded.
@@ -70,7 +72,9 @@ def build_with_start_weights(config: TrainingConfig, weights_file: Path | None) 
     elif weights_file is None:
         raise BenchError(f"{config.name} starts from a file: name it with --weights FILE")
     elif weights_file.suffix == ".keras":
-        _copy_network(weights_file, model)
+        _copy_network(_load_network(weights_file), weights_file, model)
+    elif weights_file.suffix == ".onnx":
+        _copy_network(_read_released(config.architecture, weights_file), weights_file, model)
     else:
         _copy(_read_backbone(config.architecture, weights_file).layers, model)
     return model
@@ -149,13 +153,32 @@ def _read_backbone(architecture: str, path: Path) -> keras.Model:
     return backbone
 
 
-def _copy_network(path: Path, model: keras.Model) -> None:
+def _load_network(path: Path) -> keras.Model:
     try:
-        found = keras.saving.load_model(path, compile=False, safe_mode=True)
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
     except UNREADABLE as error:
         raise BenchError(
             f"{path} cannot be loaded ({first_line(error)}): give a file that is whole"
         ) from error
+
+
+def _read_released(architecture: str, path: Path) -> keras.Model:
+    if architecture != CUSTOM_CNN:
+        raise BenchError(
+            f"{path} cannot be trained further: only a released {CUSTOM_CNN} can, for its file holds the weights as "
+            "they were trained; give a .keras file"
+        )
+    from ml.training.onnx_models import keras_model_from_onnx  # TensorFlow's; other backends train without it
+
+    try:
+        return keras_model_from_onnx(path, architecture=architecture)
+    except (*UNREADABLE, DecodeError) as error:
+        raise BenchError(
+            f"{path} cannot be loaded ({first_line(error)}): give a file that is whole"
+        ) from error
+
+
+def _copy_network(found: keras.Model, path: Path, model: keras.Model) -> None:
     if found.name != model.name:
         raise BenchError(f"{path} holds a {found.name}, not a {model.name}: give the file of that network")
     if _shapes(found.layers) == _shapes(model.layers):

@@ -150,7 +150,7 @@ def tiny_release(
 ) -> TinyRelease:
     """Evaluate and export the trained run once, for all tests that look at the result."""
     from ml.training.evaluation import evaluate
-    from ml.training.export import drawn_pixels, export_release
+    from ml.training.export import ReleaseImages, ReleaseOptions, drawn_pixels, export_release
 
     runs, released = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("released")
     shutil.copytree(tiny_run, runs / "tiny")
@@ -160,10 +160,9 @@ def tiny_release(
         evaluate(runs / "tiny", read_manifest(data_folder), data_folder=data_folder)
     folder = export_release(
         runs / "tiny",
-        version="0.1.0",
         released_folder=released,
-        pixels=drawn_pixels(tiny_config.input_size_px),
-        pixels_kind="drawn",
+        options=ReleaseOptions(version="0.1.0"),
+        images=ReleaseImages(parity=drawn_pixels(tiny_config.input_size_px), parity_kind="drawn"),
     )
     return TinyRelease(run_folder=runs / "tiny", folder=folder)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ml.inference import RELEASED_FOLDER, Classifier, decode_image
+from ml.inference import Classifier, decode_image, find_released_model
 from tests.ml.drawn_lesions import TinyRelease
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -35,7 +35,7 @@ def test_one_row_an_image_is_printed_when_images_are_predicted(lesion_file: Call
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert (done.returncode, done.stderr) == (0, "")
     assert [row["path"] for row in rows] == [str(path) for path in paths]
-    classifier = Classifier.load(RELEASED_FOLDER / "custom_cnn-1.0.0")
+    classifier = Classifier.load(find_released_model("custom_cnn"))
     for row, path in zip(rows, paths, strict=True):
         expected = classifier.predict(decode_image(path.read_bytes()))
         assert float(row["probability"]) == pytest.approx(expected.probability, abs=1e-6)
@@ -49,7 +49,7 @@ def test_other_images_are_scored_when_one_is_unreadable(
     words = tmp_path / "words.jpg"
     words.write_text("no image")
 
-    done = run("predict", "--model", "custom_cnn-1.0.0", words, good, missing, tmp_path)
+    done = run("predict", "--model", find_released_model("custom_cnn").name, words, good, missing, tmp_path)
 
     assert done.returncode == 1
     assert [row["path"] for row in csv.DictReader(io.StringIO(done.stdout))] == [str(good)]
@@ -100,14 +100,16 @@ def assert_one_clear_line(done: "subprocess.CompletedProcess[str]", *words: str)
 
 def test_model_is_refused_in_one_line_when_unknown(lesion_file: Callable[[str], Path]) -> None:
     assert_one_clear_line(
-        run("predict", "--model", "resnet9", lesion_file("a.jpg")), "'resnet9'", "custom_cnn-1.0.0"
+        run("predict", "--model", "resnet9", lesion_file("a.jpg")),
+        "'resnet9'",
+        find_released_model("custom_cnn").name,
     )
 
 
 def test_model_is_refused_in_one_line_when_tampered(
     tmp_path: Path, lesion_file: Callable[[str], Path]
 ) -> None:
-    folder = shutil.copytree(RELEASED_FOLDER / "custom_cnn-1.0.0", tmp_path / "copy")
+    folder = shutil.copytree(find_released_model("custom_cnn"), tmp_path / "copy")
     with (folder / "model.onnx").open("ab") as file:
         file.write(b"\0")
 

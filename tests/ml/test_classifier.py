@@ -13,7 +13,6 @@ import pytest
 from onnx import TensorProto, helper
 
 from ml.inference import (
-    RELEASED_FOLDER,
     Classifier,
     ModelIntegrityError,
     ModelManifest,
@@ -99,7 +98,7 @@ def test_label_is_malignant_when_probability_is_at_the_threshold(
 
 
 def test_answers_are_the_same_when_threads_share_a_classifier() -> None:
-    classifier = Classifier.load(RELEASED_FOLDER / "custom_cnn-1.0.0")
+    classifier = Classifier.load(find_released_model("custom_cnn"))
     images = [draw_lesion(malignant=seed % 2 == 0, seed=seed, side_px=128) for seed in range(24)]
     alone = [classifier.predict(image) for image in images]
 
@@ -108,7 +107,7 @@ def test_answers_are_the_same_when_threads_share_a_classifier() -> None:
 
 
 def test_answers_are_the_same_when_images_come_in_a_batch() -> None:
-    classifier = Classifier.load(RELEASED_FOLDER / "custom_cnn-1.0.0", threads=2)
+    classifier = Classifier.load(find_released_model("custom_cnn"), threads=2)
     inputs = np.stack([to_network_input(draw_lesion(malignant=True, seed=n), size_px=128) for n in range(5)])
 
     single = [classifier.probabilities(inputs[index : index + 1])[0] for index in range(5)]
@@ -128,7 +127,7 @@ def test_model_is_refused_when_one_bit_is_flipped(model_folder: Path, place: flo
 
 
 def test_released_model_is_refused_when_one_bit_of_a_weight_is_flipped(tmp_path: Path) -> None:
-    folder = shutil.copytree(RELEASED_FOLDER / "custom_cnn-1.0.0", tmp_path / "copy")
+    folder = shutil.copytree(find_released_model("custom_cnn"), tmp_path / "copy")
     with (folder / "model.onnx").open("r+b") as file:
         file.seek(1_000_000)
         byte = file.read(1)[0]

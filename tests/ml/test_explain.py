@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from ml.inference import RELEASED_FOLDER, decode_image
+from ml.inference import decode_image, find_released_model
 from ml.inference.explain import HeatMapMethod, class_activation_map, overlay_heat_map
 from ml.inference.session import start_session
 from ml.preprocessing import to_network_input, to_network_pixels
@@ -18,7 +18,7 @@ from ml.training.explanation_outputs import add_explanation_outputs
 from ml.training.onnx_models import keras_model_from_onnx, write_onnx
 from tests.ml.drawn_lesions import draw_lesion
 
-RELEASED = RELEASED_FOLDER / "custom_cnn-1.0.0"
+RELEASED = find_released_model("custom_cnn")
 NAMES = ["feature_maps", "feature_gradients"]
 TOLERANCE = 1e-3
 """Of the largest value. Both sides compute in float32 and sum in another order, which alone gives some 1e-6."""

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from ml.inference import RELEASED_FOLDER, ModelIntegrityError, ModelManifest
+from ml.inference import ModelIntegrityError, ModelManifest, find_released_model
 from ml.inference.session import check_shapes, start_session
 from ml.training.errors import BenchError
 from ml.training.explanation_outputs import add_explanation_outputs
@@ -192,7 +192,7 @@ def test_network_is_refused_when_it_gives_seven_answers(tmp_path: Path) -> None:
 
 @pytest.fixture
 def manifest() -> ModelManifest:
-    return replace(ModelManifest.read(RELEASED_FOLDER / "custom_cnn-1.0.0"), input_size_px=SIDE)
+    return replace(ModelManifest.read(find_released_model("custom_cnn")), input_size_px=SIDE)
 
 
 POOLED_HEAD: Head = [("GlobalAveragePool", ["maps"], {}), ("Squeeze", ["", "spatial"], {}), *DENSE]

@@ -1,5 +1,6 @@
 """What the bench releases is what it trained, or nothing."""
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -13,7 +14,13 @@ from ml.preprocessing import scale_pixels, to_network_pixels
 from ml.training import export
 from ml.training.datasets import Split
 from ml.training.errors import BenchError
-from ml.training.export import drawn_pixels, export_release, largest_difference
+from ml.training.export import (
+    ReleaseImages,
+    ReleaseOptions,
+    drawn_pixels,
+    export_release,
+    largest_difference,
+)
 from ml.training.onnx_models import keras_model_from_onnx
 from ml.training.training import load_best_model
 from tests.ml.drawn_lesions import TinyRelease
@@ -22,10 +29,9 @@ from tests.ml.drawn_lesions import TinyRelease
 def release(run_folder: Path, released_folder: Path, version: str = "0.2.0") -> Path:
     return export_release(
         run_folder,
-        version=version,
         released_folder=released_folder,
-        pixels=drawn_pixels(32),
-        pixels_kind="drawn",
+        options=ReleaseOptions(version=version),
+        images=ReleaseImages(parity=drawn_pixels(32), parity_kind="drawn"),
     )
 
 
@@ -42,6 +48,8 @@ def test_folder_holds_all_that_a_release_needs_when_exported(tiny_release: TinyR
         "manifest.json",
         "metrics.json",
         "model.onnx",
+        "precision_recall.png",
+        "residuals.png",
         "roc.png",
         "training_curves.png",
     ]
@@ -56,9 +64,10 @@ def test_served_probability_equals_keras_when_exported(
     lesions = [decode_image((data_folder / one.path).read_bytes()) for one in split.test]
     pixels = np.stack([to_network_pixels(one, size_px=32) for one in lesions])
 
-    expected = model.predict_on_batch(scale_pixels(pixels))[:, 0]
+    answers = model.predict_on_batch(scale_pixels(pixels))[:, 0]
+    expected = classifier.manifest.calibration.apply(answers)
 
-    np.testing.assert_allclose([classifier.predict(one).probability for one in lesions], expected, atol=1e-4)
+    np.testing.assert_allclose([classifier.predict(one).probability for one in lesions], expected, atol=2e-4)
 
 
 def test_keras_network_is_rebuilt_when_read_from_onnx(tiny_release: TinyRelease) -> None:
@@ -72,12 +81,12 @@ def test_predictions_in_the_run_are_the_served_ones_when_evaluated(
     tiny_release: TinyRelease, data_folder: Path
 ) -> None:
     classifier = Classifier.load(tiny_release.folder)
-    lines = (tiny_release.run_folder / "predictions.csv").read_text().splitlines()[1:]
+    with (tiny_release.run_folder / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
 
-    for line in lines[::7]:
-        path, probability = line.split(",")
-        served = classifier.predict(decode_image((data_folder / path).read_bytes())).probability
-        assert served == pytest.approx(float(probability), abs=1e-4)
+    for row in rows[::7]:
+        served = classifier.predict(decode_image((data_folder / row["path"]).read_bytes())).probability
+        assert served == pytest.approx(float(row["probability"]), abs=2e-4)
 
 
 def test_nothing_is_released_when_networks_differ(
