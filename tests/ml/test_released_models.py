@@ -24,7 +24,9 @@ each_model = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folde
 
 
 def test_every_network_a_clinic_chooses_from_is_there_when_released_models_are_read() -> None:
-    assert {"custom_cnn", "mobilenet_v2", "resnet50"} <= {manifest.name for manifest in list_released_models()}
+    assert {"custom_cnn", "mobilenet_v2", "resnet50"} <= {
+        manifest.name for manifest in list_released_models()
+    }
 
 
 def test_released_models_stay_small_when_their_files_are_added_up() -> None:
