@@ -180,6 +180,7 @@ def _fill(
             raise BenchError("int8 has to prove itself on labelled images: point --data to them")
         (staging / _INT8_FILE).replace(staging / MODEL_FILE)
         add_explanation_outputs(staging / MODEL_FILE)
+        quality = write_limits(staging / MODEL_FILE, images.quality, staging / QUALITY_FILE, state)
         manifest = _write_manifest(staging, state, metrics, options, precision="int8", quality=quality)
         Classifier.load(staging)
     (staging / _INT8_FILE).unlink(missing_ok=True)

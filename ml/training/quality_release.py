@@ -1,6 +1,7 @@
 """The quality limits of a network that is being released, fitted to photographs it was trained on."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +25,7 @@ def write_limits(model: Path, photographs: Sequence[Path], target: Path, state: 
     goes by colour, sharpness, light and size alone.
 
     Args:
-        model: its ONNX file, with feature maps.
+        model: its ONNX file as it will serve, with feature maps: those of int8 lie elsewhere than those of float32.
         photographs: image files of the training part, in random order; none: there will be no gate.
         target: file to write.
         state: of the run.
@@ -34,10 +35,13 @@ def write_limits(model: Path, photographs: Sequence[Path], target: Path, state: 
     """
     if not photographs:
         return None
-    features = None
+    size_px, features = state.config.input_size_px, None
     if state.config.architecture in BACKBONES:
-        features = _mean_features(model, photographs, state.config.input_size_px)
-    write_quality_gate(fit_quality_gate(measure_photographs(photographs), features), target)
+        features = _mean_features(model, photographs, size_px)
+    gate = fit_quality_gate(measure_photographs(photographs), features)
+    # A network that looks at fewer pixels than its training images had misses nothing of a smaller photograph.
+    shortest_px = min(gate.limits.min_short_side_px, size_px)
+    write_quality_gate(replace(gate, limits=replace(gate.limits, min_short_side_px=shortest_px)), target)
     return target.read_bytes()
 
 

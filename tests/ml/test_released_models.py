@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ml.inference import (
     RELEASED_FOLDER,
@@ -126,3 +127,24 @@ def test_model_card_says_what_a_clinic_must_know_when_read(folder: Path) -> None
     for plot in ("training_curves.png", "roc.png", "confusion_matrix.png", "calibration.png"):
         assert plot in card
         assert (folder / plot).is_file()
+
+
+@each_model
+def test_real_photographs_can_be_used_when_their_quality_is_judged(
+    folder: Path, real_images: list[Path]
+) -> None:
+    classifier = Classifier.load(folder)
+    verdicts = [classifier.assess(decode_image(path.read_bytes())) for path in real_images]
+
+    unusable = [verdict for verdict in verdicts if verdict is None or not verdict.acceptable]
+    assert len(unusable) <= 0.1 * len(real_images)
+
+
+@each_model
+def test_grey_noise_is_not_taken_for_skin_when_its_quality_is_judged(folder: Path) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (300, 300, 1), dtype=np.uint8)
+
+    verdict = Classifier.load(folder).assess(Image.fromarray(np.repeat(noise, 3, axis=2)))
+
+    assert verdict is not None
+    assert not verdict.acceptable
