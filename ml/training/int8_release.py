@@ -1,7 +1,5 @@
 """What a network loses and gains in int8, measured on labelled images as it would serve."""
 
-import statistics
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,11 +14,9 @@ from ml.inference.views import mean_over_views, views_of
 from ml.preprocessing import scale_pixels
 from ml.training.errors import BenchError
 from ml.training.measures import measure
+from ml.training.onnx_timing import TIMED_THREADS, median_milliseconds
 from ml.training.quantization import quantize
 
-_THREADS: Final = 1
-_TIMED_RUNS: Final = 50
-_WARM_UP_RUNS: Final = 5
 _MEGABYTE: Final = 1e6
 
 
@@ -117,7 +113,7 @@ def measure_int8(
         "mean_difference": round(float(np.mean(np.abs(served[0] - served[1]))), 4),
         "float_convolutions": made.float_convolutions,
         "convolutions": made.convolutions,
-        "threads": _THREADS,
+        "threads": TIMED_THREADS,
         "ms_float32": network.milliseconds(images.test.pixels[:1]),
         "ms_int8": small.milliseconds(images.test.pixels[:1]),
         "mb_float32": round(float_path.stat().st_size / _MEGABYTE, 2),
@@ -129,7 +125,7 @@ class _Network:
     """An ONNX file's probability, without a manifest."""
 
     def __init__(self, path: Path) -> None:
-        self._session = start_session(path.read_bytes(), path, _THREADS)
+        self._session = start_session(path.read_bytes(), path, TIMED_THREADS)
         self._input = self._session.get_inputs()[0].name
         self._wanted = [self._session.get_outputs()[0].name]
 
@@ -144,10 +140,4 @@ class _Network:
 
     def milliseconds(self, pixels: NDArray[np.uint8]) -> float:
         """Median time of one image and view."""
-        feed = {self._input: scale_pixels(pixels)}
-        times_s = []
-        for _ in range(_WARM_UP_RUNS + _TIMED_RUNS):
-            started = time.perf_counter()
-            self._session.run(self._wanted, feed)
-            times_s.append(time.perf_counter() - started)
-        return round(1000 * statistics.median(times_s[_WARM_UP_RUNS:]), 2)
+        return median_milliseconds(self._session, scale_pixels(pixels))

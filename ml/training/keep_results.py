@@ -1,8 +1,6 @@
 """Keep a judged run's metrics where they are committed, with what its network costs."""
 
-import statistics
 import tempfile
-import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,13 +9,11 @@ import numpy as np
 from ml.inference.session import start_session
 from ml.training.files import write_json
 from ml.training.onnx_models import write_onnx
+from ml.training.onnx_timing import TIMED_THREADS, median_milliseconds
 from ml.training.results import read_metrics
 from ml.training.run_state import read_state
 from ml.training.training import load_best_model
 
-_TIMED_RUNS: Final = 50
-_WARM_UP_RUNS: Final = 5
-_THREADS: Final = 1
 _MEGABYTE: Final = 1e6
 
 
@@ -49,18 +45,11 @@ def _measure_cost(run_folder: Path) -> dict[str, Any]:
         path = Path(folder) / "model.onnx"
         write_onnx(model, path)
         content = path.read_bytes()
-        session = start_session(content, path, _THREADS)
+        session = start_session(content, path, TIMED_THREADS)
     image = np.random.default_rng(0).random((1, size_px, size_px, 3), dtype=np.float32)
-    feed = {session.get_inputs()[0].name: image}
-    wanted = [session.get_outputs()[0].name]
-    times_s = []
-    for _ in range(_WARM_UP_RUNS + _TIMED_RUNS):
-        started = time.perf_counter()
-        session.run(wanted, feed)
-        times_s.append(time.perf_counter() - started)
     return {
         "parameters": model.count_params(),
         "onnx_mb": round(len(content) / _MEGABYTE, 2),
-        "ms_an_image": round(1000 * statistics.median(times_s[_WARM_UP_RUNS:]), 2),
-        "threads": _THREADS,
+        "ms_an_image": median_milliseconds(session, image),
+        "threads": TIMED_THREADS,
     }

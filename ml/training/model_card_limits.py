@@ -61,7 +61,7 @@ def describe_limits(manifest: ModelManifest, metrics: Mapping[str, Any]) -> str:
         _describe_prevalence(metrics),
         _NO_GATE
         + (
-            "; the program that serves it warns of photographs outside the limits in quality.npz."
+            "; quality.npz holds limits by which a program can judge a photograph, and the pages do not show it yet."
             if manifest.quality_sha256
             else "."
         ),
