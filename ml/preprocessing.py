@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 PREPROCESSING_VERSION: Final = "1"
 """Raised whenever a file would give other numbers; a model only serves with the one it was trained with."""
@@ -68,6 +68,8 @@ def decode_image(data: bytes, *, long_side_px: int = 2000) -> Image.Image:
     if not data:
         raise UnreadableImageError("The file is empty: choose a JPEG or PNG photograph.")
     try:
+        # Some libraries (WeasyPrint is one) let the whole process take truncated files for whole ones.
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
         with _open(data) as image:
             _reduce_jpeg(image, long_side_px)
             image.load()

@@ -4,6 +4,8 @@ from ml.inference.classifier import Classifier, Label, ModelPrediction, check_re
 from ml.inference.explain import HeatMapMethod, overlay_heat_map
 from ml.inference.manifest import (
     DataNotice,
+    MeasuredPerformance,
+    MeasuredShare,
     ModelIntegrityError,
     ModelManifest,
     OperatingPoint,
@@ -20,6 +22,8 @@ __all__ = [
     "DataNotice",
     "HeatMapMethod",
     "Label",
+    "MeasuredPerformance",
+    "MeasuredShare",
     "ModelIntegrityError",
     "ModelManifest",
     "ModelPrediction",

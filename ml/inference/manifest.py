@@ -59,6 +59,36 @@ class UncertainBand:
 
 
 @dataclass(frozen=True)
+class MeasuredShare:
+    """A share of images with its 95% interval, 0 to 1."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class MeasuredPerformance:
+    """What the served threshold reached on images that neither training nor the choice of the threshold had seen.
+
+    Attributes:
+        set: title of the test images.
+        images: how many there were.
+        malignant: of these.
+        benign: of these.
+        sensitivity: share of the malignant ones called malignant.
+        specificity: share of the benign ones called benign.
+    """
+
+    set: str
+    images: int
+    malignant: int
+    benign: int
+    sensitivity: MeasuredShare
+    specificity: MeasuredShare
+
+
+@dataclass(frozen=True)
 class DataNotice:
     """The images a model was trained on, and what their owners ask for.
 
@@ -79,8 +109,8 @@ class DataNotice:
 class ModelManifest:
     """A released model's description.
 
-    Releases made before calibration, views, the uncertain band and the quality limits were known lack these fields;
-    they serve as they always did.
+    Releases made before calibration, views, the uncertain band, the test performance and the quality limits were
+    known lack these fields; they serve as they always did.
 
     Attributes:
         name: architecture and line of the model, such as "custom_cnn".
@@ -95,6 +125,7 @@ class ModelManifest:
         threshold: an image is called malignant at this probability or above, 0 to 1.
         operating_point: how the threshold was chosen and what it reached on validation images.
         uncertain_band: where the answer is in doubt; None: not known.
+        test_performance: what the threshold reached on images it had not seen; None: not known.
         trained_on: one sentence on the training images.
         data: the same in parts, with terms and credit.
         metrics: headline figures on the test split, name to value; all of them are in metrics.json.
@@ -115,6 +146,7 @@ class ModelManifest:
     threshold: float
     operating_point: OperatingPoint
     uncertain_band: UncertainBand | None
+    test_performance: MeasuredPerformance | None
     trained_on: str
     data: DataNotice
     metrics: Mapping[str, float]
@@ -184,6 +216,9 @@ def _parse(raw: object) -> ModelManifest:
             specificity=point.fraction("specificity"),
         ),
         uncertain_band=_parse_band(fields.get("uncertain_band")) if fields.has("uncertain_band") else None,
+        test_performance=(
+            _parse_performance(fields.get("test_performance")) if fields.has("test_performance") else None
+        ),
         trained_on=fields.text("trained_on"),
         data=DataNotice(
             name=data.text("name"),
@@ -204,6 +239,29 @@ def _parse_band(raw: object) -> UncertainBand:
     if low > high:
         raise _FieldError(f"uncertain_band runs from {low} to {high}: low must not be above high")
     return UncertainBand(low=low, high=high)
+
+
+def _parse_performance(raw: object) -> MeasuredPerformance:
+    fields = _Fields(raw, "test_performance")
+    images, malignant, benign = (fields.positive_int(name) for name in ("images", "malignant", "benign"))
+    if malignant + benign != images:
+        raise _FieldError(f"test_performance counts {malignant} + {benign} images, but {images} in all")
+    return MeasuredPerformance(
+        set=fields.text("set"),
+        images=images,
+        malignant=malignant,
+        benign=benign,
+        sensitivity=_parse_share(fields.get("sensitivity"), "test_performance.sensitivity"),
+        specificity=_parse_share(fields.get("specificity"), "test_performance.specificity"),
+    )
+
+
+def _parse_share(raw: object, where: str) -> MeasuredShare:
+    fields = _Fields(raw, where)
+    share = MeasuredShare(**{name: fields.fraction(name) for name in ("value", "low", "high")})
+    if not share.low <= share.value <= share.high:
+        raise _FieldError(f"{where} lies outside its own interval")
+    return share
 
 
 class _Fields:

@@ -18,6 +18,8 @@ from ml.inference import (
     PREPROCESSING_VERSION,
     Classifier,
     DataNotice,
+    MeasuredPerformance,
+    MeasuredShare,
     ModelManifest,
     OperatingPoint,
     UncertainBand,
@@ -219,6 +221,33 @@ def largest_difference(model: keras.Model, classifier: Classifier, pixels: NDArr
     return float(np.max(np.abs(ours - served)))
 
 
+def measured_performance(sets: Mapping[str, Any]) -> MeasuredPerformance | None:
+    """What the served threshold reached on all test images together, or on the one test split there was.
+
+    Args:
+        sets: of a run's metrics, by name.
+
+    Returns:
+        None where the test images were all malignant or all benign.
+    """
+    test = sets.get("test_all") or sets["test"]
+    served = test["at_served"]
+    if not (served["recall"] and served["specificity"]):
+        return None
+    sensitivity, specificity = (
+        MeasuredShare(**{name: served[figure][name] for name in ("value", "low", "high")})
+        for figure in ("recall", "specificity")
+    )
+    return MeasuredPerformance(
+        set=test["title"],
+        images=test["images"],
+        malignant=test["malignant"],
+        benign=test["benign"],
+        sensitivity=sensitivity,
+        specificity=specificity,
+    )
+
+
 def _left_out(state: RunState) -> list[dict[str, Any]]:
     """What other kept runs of the same network reached on sources they had not seen."""
     try:
@@ -284,6 +313,7 @@ def _describe(
             name=point["name"], sensitivity=point["sensitivity"], specificity=point["specificity"]
         ),
         uncertain_band=UncertainBand(low=band["low"], high=band["high"]),
+        test_performance=measured_performance(metrics["sets"]),
         trained_on=(
             f"{names}: {training['train_images']:,} images to train on, "
             f"{training['validation_images']:,} to choose epoch, calibration and threshold."

@@ -61,7 +61,8 @@ def describe_limits(manifest: ModelManifest, metrics: Mapping[str, Any]) -> str:
         _describe_prevalence(metrics),
         _NO_GATE
         + (
-            "; quality.npz holds limits by which a program can judge a photograph, and the pages do not show it yet."
+            "; quality.npz holds the limits by which a photograph is judged before it is stored. Do not rely on them "
+            "to notice a picture that shows no skin."
             if manifest.quality_sha256
             else "."
         ),

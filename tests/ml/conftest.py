@@ -3,16 +3,20 @@
 import csv
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ml.inference.quality import QualityGate
+from ml.inference.quality_measures import QualityMeasures
 from ml.training import measures
 from ml.training.config import AugmentationConfig, TrainingConfig
-from ml.training.datasets import Split, read_manifest, split_sources
+from ml.training.datasets import LabelledImage, Split, read_manifest, split_sources
+from ml.training.quality_limits import fit_quality_gate, measure_photographs
 from tests.ml.drawn_lesions import TinyRelease, draw_lesion, encode
+from tests.ml.spoilt_photographs import photograph, skin_features
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _COLUMNS = (
@@ -177,3 +181,58 @@ def lesion_file(tmp_path: Path) -> Callable[[str], Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def drawn_measures() -> list[QualityMeasures]:
+    return measure_photographs(photograph(seed) for seed in range(120))
+
+
+@pytest.fixture(scope="session")
+def gate(drawn_measures: list[QualityMeasures]) -> QualityGate:
+    """Fitted to drawn photographs and to features made for them."""
+    return fit_quality_gate(drawn_measures, skin_features(120, seed=2), dimensions=4)
+
+
+def few(images: Sequence[LabelledImage], per_class: int) -> tuple[LabelledImage, ...]:
+    """The first images of each diagnosis."""
+    names = sorted({image.diagnosis for image in images})
+    return tuple(
+        image for name in names for image in [one for one in images if one.diagnosis == name][:per_class]
+    )
+
+
+@pytest.fixture(scope="session")
+def small_split(split: Split) -> Split:
+    """Twelve training and four validation images."""
+    return replace(split, train=few(split.train, 6), validation=few(split.validation, 2))
+
+
+@pytest.fixture(scope="session")
+def diagnosis_split(data_folder: Path) -> Split:
+    """Pictures with diagnoses of HAM10000."""
+    found = split_sources(
+        read_manifest(data_folder),
+        sources=("ham10000",),
+        validation_fraction=0.3,
+        test_fraction=0.2,
+        seed=1,
+    )
+    return replace(found, train=few(found.train, 4), validation=few(found.validation, 1))
+
+
+@pytest.fixture
+def two_phases(small_backbone: None, tiny_config: TrainingConfig) -> TrainingConfig:
+    """The head for an epoch, then from the second convolution on for two; without dropout nothing is chance."""
+    return replace(
+        tiny_config,
+        name="two_phases",
+        architecture="mobilenet_v2",
+        epochs=3,
+        head_epochs=1,
+        head_learning_rate=0.05,
+        learning_rate=0.01,
+        fine_tune_from="second_conv",
+        dropout=0.0,
+        warmup_steps=2,
+    )

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,16 @@ def mean_model(size_px: int = SIZE_PX, outputs: int = 1) -> bytes:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8)
     return bytes(model.SerializeToString())
+
+
+PERFORMANCE = {
+    "set": "drawn",
+    "images": 30,
+    "malignant": 10,
+    "benign": 20,
+    "sensitivity": {"value": 0.9, "low": 0.6, "high": 1.0},
+    "specificity": {"value": 0.8, "low": 0.6, "high": 0.9},
+}
 
 
 def describe(content: bytes, **changes: Any) -> dict[str, Any]:
@@ -165,6 +176,9 @@ def test_model_is_refused_when_a_file_is_missing(model_folder: Path, name: str) 
         {"metrics": {"auc": "good"}},
         {"data": {"name": "none", "counts": {}, "terms": "free", "credit": "nobody"}},
         {"trained_on": ""},
+        {"test_performance": PERFORMANCE | {"benign": 21}},
+        {"test_performance": PERFORMANCE | {"sensitivity": {"value": 0.5, "low": 0.6, "high": 1.0}}},
+        {"test_performance": PERFORMANCE | {"specificity": None}},
     ],
     ids=str,
 )
@@ -176,6 +190,18 @@ def test_manifest_is_refused_when_a_field_is_impossible(tmp_path: Path, changes:
         ModelIntegrityError, match=f"manifest.json: .*{next(iter(changes))}|no ISO|data|sens|spec"
     ):
         ModelManifest.read(folder)
+
+
+def test_performance_is_read_when_the_manifest_has_it_and_none_when_older(tmp_path: Path) -> None:
+    content = mean_model()
+    new = write(tmp_path / "new", content, describe(content, test_performance=PERFORMANCE))
+    old = write(tmp_path / "old", content, describe(content))
+
+    performance = ModelManifest.read(new).test_performance
+
+    assert performance is not None
+    assert asdict(performance) == PERFORMANCE
+    assert ModelManifest.read(old).test_performance is None
 
 
 @pytest.mark.parametrize("field", describe(b""))

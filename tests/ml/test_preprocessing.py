@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageFile
 
 from ml.preprocessing import (
     UnreadableImageError,
@@ -197,6 +197,15 @@ PNG = encode(Image.fromarray(np.random.default_rng(2).integers(0, 256, (64, 64, 
 def test_file_is_refused_when_truncated(data: bytes, part: float) -> None:
     with pytest.raises(UnreadableImageError, match=r"damaged or incomplete|not an image"):
         decode_image(data[: int(len(data) * part)])
+
+
+def test_file_is_refused_when_truncated_and_another_library_lets_such_pass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+
+    with pytest.raises(UnreadableImageError, match="damaged or incomplete"):
+        decode_image(JPEG[: len(JPEG) // 2])
 
 
 @pytest.mark.parametrize(

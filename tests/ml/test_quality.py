@@ -1,9 +1,6 @@
 """A photograph passes the gate when it is sharp, light and large enough and shows skin; else it hears why."""
 
-import io
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,77 +8,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image
 
 from ml.inference import ModelIntegrityError
-from ml.inference.quality import QualityGate, QualityIssue, QualityVerdict, arrays_of
+from ml.inference.quality import QualityGate, QualityIssue
 from ml.inference.quality_measures import QualityMeasures, measure_photograph
-from ml.inference.skin_features import SkinFeatures, rooted
-from ml.preprocessing import decode_image
-from ml.training.datasets import LabelledImage
-from ml.training.errors import BenchError
+from ml.inference.skin_features import rooted
 from ml.training.quality_limits import (
-    StoppedShares,
-    draw_sample,
     fit_quality_gate,
-    measure_photographs,
-    write_quality_gate,
 )
-from tests.ml.drawn_lesions import draw_lesion
-
-SIDE_PX = 240
-CHANNELS = 24
-
-
-def photograph(seed: int = 901) -> Image.Image:
-    """A drawn lesion as large as the training images, with an edge as soft as a lens gives."""
-    lesion = draw_lesion(malignant=seed % 2 == 0, seed=seed, side_px=SIDE_PX)
-    return lesion.filter(ImageFilter.GaussianBlur(0.6))
-
-
-def skin_features(count: int, seed: int) -> NDArray[np.float32]:
-    """Features that vary along four directions of many, as those of skin do."""
-    generator = np.random.default_rng(seed)
-    directions = np.random.default_rng(1).uniform(0, 1, (4, CHANNELS))
-    features = generator.uniform(0.5, 1.5, (count, 4)) @ directions
-    return (features + generator.uniform(0, 0.02, features.shape)).astype(np.float32)
-
-
-def in_round_field(image: Image.Image) -> Image.Image:
-    """The same photograph through a round field of view: all outside is black."""
-    mask = Image.new("L", image.size)
-    ImageDraw.Draw(mask).ellipse((0, 0, image.width - 1, image.height - 1), fill=255)
-    return Image.composite(image, Image.new("RGB", image.size), mask)
-
-
-def brightened(factor: float) -> Callable[[Image.Image], Image.Image]:
-    return lambda image: image.point(lambda value: min(255, round(value * factor)))
-
-
-def blurred(radius_px: float) -> Callable[[Image.Image], Image.Image]:
-    return lambda image: image.filter(ImageFilter.GaussianBlur(radius_px))
-
-
-def issues_of(verdict: QualityVerdict) -> set[QualityIssue]:
-    return {finding.issue for finding in verdict.findings}
-
-
-@pytest.fixture(scope="session")
-def drawn_measures() -> list[QualityMeasures]:
-    return measure_photographs(photograph(seed) for seed in range(120))
-
-
-@pytest.fixture(scope="session")
-def gate(drawn_measures: list[QualityMeasures]) -> QualityGate:
-    """Fitted to drawn photographs and to features made for them."""
-    return fit_quality_gate(drawn_measures, skin_features(120, seed=2), dimensions=4)
-
-
-@pytest.fixture
-def gate_file(gate: QualityGate, tmp_path: Path) -> Path:
-    path = tmp_path / "quality.npz"
-    write_quality_gate(gate, path)
-    return path
+from tests.ml.spoilt_photographs import (
+    CHANNELS,
+    SIDE_PX,
+    blurred,
+    brightened,
+    in_round_field,
+    issues_of,
+    photograph,
+    skin_features,
+)
 
 
 @pytest.mark.parametrize("seed", range(900, 906))
@@ -237,101 +182,6 @@ def test_features_are_refused_when_they_are_not_finite(gate: QualityGate) -> Non
         gate.assess(photograph(), np.full(CHANNELS, np.nan, dtype=np.float32))
 
 
-def test_verdict_is_the_same_when_the_gate_is_read_back(gate: QualityGate, gate_file: Path) -> None:
-    read = QualityGate.load(gate_file)
-
-    features = skin_features(1, seed=5)[0]
-    assert (read.limits, read.images, read.stopped_shares) == (gate.limits, gate.images, gate.stopped_shares)
-    assert read.assess(photograph(), features) == gate.assess(photograph(), features)
-
-
-def test_file_is_the_same_when_it_is_written_again(gate: QualityGate, gate_file: Path) -> None:
-    first = gate_file.read_bytes()
-    write_quality_gate(gate, gate_file)
-
-    assert gate_file.read_bytes() == first
-
-
-def test_file_stays_small_when_a_network_has_many_features(gate: QualityGate, tmp_path: Path) -> None:
-    generator = np.random.default_rng(0)
-    skin = SkinFeatures(
-        generator.normal(size=2048).astype(np.float32), generator.normal(size=(32, 2048)).astype(np.float32)
-    )
-    write_quality_gate(replace(gate, skin=skin), tmp_path / "quality.npz")
-
-    assert (tmp_path / "quality.npz").stat().st_size < 200_000
-
-
-def test_gate_is_refused_when_its_file_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(ModelIntegrityError, match=r"quality\.npz is missing: restore"):
-        QualityGate.load(tmp_path / "quality.npz")
-
-
-def _npy() -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, np.zeros(3))
-    return buffer.getvalue()
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"PK\x03\x04", b"no archive", _npy()], ids=["", "PK", "text", "npy"]
-)
-def test_gate_is_refused_when_its_file_is_no_archive(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "quality.npz").write_bytes(content)
-
-    with pytest.raises(ModelIntegrityError, match=r"is damaged: restore"):
-        QualityGate.load(tmp_path / "quality.npz")
-
-
-def test_gate_is_refused_or_the_same_when_one_byte_is_changed(gate: QualityGate, gate_file: Path) -> None:
-    whole = gate_file.read_bytes()
-    for place in range(0, len(whole), 23):
-        changed = bytearray(whole)
-        changed[place] ^= 0x55
-        gate_file.write_bytes(changed)
-        try:
-            assert QualityGate.load(gate_file).limits == gate.limits
-        except ModelIntegrityError as error:
-            assert "restore it from the repository" in str(error)  # noqa: PT017 - most bytes refuse, few are idle
-
-
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
-def test_gate_is_refused_when_its_file_is_cut_off(gate_file: Path, share: float) -> None:
-    content = gate_file.read_bytes()
-    gate_file.write_bytes(content[: int(share * len(content))])
-
-    with pytest.raises(ModelIntegrityError, match="restore"):
-        QualityGate.load(gate_file)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("format", np.array(99)),
-        ("format", None),
-        ("min_sharpness", None),
-        ("min_sharpness", np.array(np.nan)),
-        ("min_luminance", np.array("dark")),
-        ("max_dark_share", np.zeros(2)),
-        ("stopped_blurred", None),
-        ("skin_directions", None),
-        ("skin_directions", np.zeros((4, CHANNELS + 1), dtype=np.float16)),
-        ("skin_directions", np.zeros(CHANNELS, dtype=np.float16)),
-        ("skin_mean", np.full(CHANNELS, np.inf, dtype=np.float32)),
-        ("min_sharpness", np.array({}, dtype=object)),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_gate_is_refused_when_an_array_is_missing_or_impossible(
-    gate: QualityGate, tmp_path: Path, name: str, value: NDArray[np.generic] | None
-) -> None:
-    stored = arrays_of(gate) | {name: value}
-    np.savez(tmp_path / "quality.npz", **{key: one for key, one in stored.items() if one is not None})
-
-    with pytest.raises(ModelIntegrityError, match="restore it from the repository"):
-        QualityGate.load(tmp_path / "quality.npz")
-
-
 @settings(max_examples=40, deadline=None)
 @given(
     size=st.tuples(st.integers(1, 400), st.integers(1, 400)),
@@ -365,73 +215,3 @@ def test_rooted_features_have_length_one_when_any_is_above_nothing(features: NDA
 def test_image_is_refused_when_it_is_not_rgb(gate: QualityGate) -> None:
     with pytest.raises(ValueError, match="expected an RGB image"):
         gate.assess(photograph().convert("L"))
-
-
-def test_stated_shares_are_kept_when_limits_are_fitted() -> None:
-    generator = np.random.default_rng(3)
-    usual = measure_photograph(photograph())
-    measures = [
-        replace(
-            usual,
-            sharpness=float(generator.gamma(4, 0.03)),
-            luminance=float(generator.uniform(0.05, 1)),
-            reddish_share=float(generator.uniform(0, 1)),
-        )
-        for _ in range(1000)
-    ]
-
-    shares = StoppedShares(blurred=0.05, exposure=0.02, colour=0.03)
-    fitted = fit_quality_gate(measures, skin_features(1000, seed=4), shares=shares, dimensions=4)
-
-    assert fitted.images == 1000
-    assert fitted.stopped_shares[QualityIssue.BLURRED] == pytest.approx(0.05, abs=0.002)
-    assert fitted.stopped_shares[QualityIssue.TOO_DARK] == pytest.approx(0.02, abs=0.002)
-    assert fitted.stopped_shares[QualityIssue.NOT_SKIN] == pytest.approx(0.03, abs=0.01)
-    assert fitted.stopped_shares[QualityIssue.TOO_SMALL] == 0
-
-
-def test_fitting_is_refused_when_there_are_too_few_images() -> None:
-    with pytest.raises(BenchError, match="20 images are too few"):
-        fit_quality_gate([measure_photograph(photograph())] * 20, None)
-
-
-@pytest.mark.parametrize("features", [np.ones((99, 4)), np.ones(100), np.full((100, 4), np.nan)], ids=str)
-def test_fitting_is_refused_when_features_are_not_those_of_the_images(features: NDArray[np.float32]) -> None:
-    with pytest.raises(BenchError, match="features"):
-        fit_quality_gate([measure_photograph(photograph())] * 100, features)
-
-
-def test_sample_is_even_when_one_collection_is_large() -> None:
-    def images(source: str, count: int) -> list[LabelledImage]:
-        return [
-            LabelledImage(f"{source}/{number}", source, "", "nv", False, False, f"{source}{number}")
-            for number in range(count)
-        ]
-
-    collections = images("large", 500) + images("middle", 100) + images("small", 10)
-    drawn = draw_sample(collections, count=90, seed=1)
-
-    sources = [image.source for image in drawn]
-    assert {source: sources.count(source) for source in set(sources)} == {
-        "large": 40,
-        "middle": 40,
-        "small": 10,
-    }
-    assert len(set(drawn)) == 90
-    assert drawn == draw_sample(collections[::-1], count=90, seed=1)
-    assert draw_sample(collections, count=9000, seed=1) != tuple(collections)
-    assert set(draw_sample(collections, count=9000, seed=1)) == set(collections)
-
-
-def test_real_photographs_are_told_from_blurred_and_grey_ones(real_images: list[Path]) -> None:
-    if not real_images:
-        pytest.skip("no data folder: set MELANOMA_DATA to look at real images")
-    images = [decode_image(path.read_bytes()) for path in real_images]
-    # Few images, so each is seen several times: the limits are those of the weakest.
-    fitted = fit_quality_gate(measure_photographs(images) * 5, None)
-
-    assert all(fitted.assess(image).acceptable for image in images)
-    soft = [fitted.assess(blurred(image.width / 60)(image)) for image in images]
-    grey = [fitted.assess(image.convert("L").convert("RGB")) for image in images]
-    assert np.mean([QualityIssue.BLURRED in issues_of(verdict) for verdict in soft]) > 0.9
-    assert all(QualityIssue.NOT_SKIN in issues_of(verdict) for verdict in grey)

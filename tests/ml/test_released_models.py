@@ -89,6 +89,24 @@ def test_manifest_agrees_with_metrics_when_both_are_read(folder: Path) -> None:
 
 
 @each_model
+def test_performance_follows_from_the_confusion_matrix_when_recalculated(folder: Path) -> None:
+    sets = json.loads((folder / "metrics.json").read_text())["sets"]
+    test = sets.get("test_all") or sets["test"]
+    cells = test["at_served"]["confusion"]
+
+    performance = ModelManifest.read(folder).test_performance
+
+    assert performance is not None
+    assert (performance.set, performance.images) == (test["title"], sum(cells.values()))
+    for share, found, all_of_them in (
+        (performance.sensitivity, cells["true_positive"], performance.malignant),
+        (performance.specificity, cells["true_negative"], performance.benign),
+    ):
+        assert share.value == pytest.approx(found / all_of_them, abs=1e-4)
+        assert share.low < share.value < share.high
+
+
+@each_model
 def test_figures_follow_from_the_confusion_matrix_when_recalculated(folder: Path) -> None:
     for measured in json.loads((folder / "metrics.json").read_text())["sets"].values():
         for place in ("at_0.5", "at_served"):

@@ -47,7 +47,7 @@ def test_served_probability_is_the_keras_models_when_both_see_the_same_files(
     for upload in uploads:
         answer = send_image(client, lesion.public_id, headers, upload)
         assert answer.status_code == HTTPStatus.CREATED
-        served.append(answer.json["malignancy_probability"])
+        served.append(answer.json["prediction"]["malignancy_probability"])
 
     assert np.ptp(expected) > 0.5  # the drawings differ enough for the comparison to mean something
     assert np.abs(np.array(served) - expected).max() <= LARGEST_DIFFERENCE
