@@ -4,6 +4,13 @@ FROM python:3.11-slim
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
 
+# What sets the type of PDF reports. DejaVu has the Latin, Greek, Cyrillic, Armenian, Georgian, Hebrew and Arabic scripts;
+# for names in others add fonts-noto-cjk or fonts-noto-core.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends \
+        libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core \
+    && rm -rf /var/lib/apt/lists/*
+
 COPY requirements/web.txt requirements/web.txt
 RUN pip install --no-cache-dir --require-hashes --requirement requirements/web.txt
 

@@ -87,7 +87,7 @@ def measure_first_answer() -> None:
 
 def measure_upload(photograph: bytes, folder: Path) -> None:
     """The whole request through the app, in process, against decoding and inference alone."""
-    from melanoma_app.services.examinations import STORED_JPEG_QUALITY
+    from melanoma_app.services.image_files import STORED_JPEG_QUALITY
     from ml.inference import Classifier, decode_image, find_released_model
 
     client, path, headers = open_clinic(folder)
@@ -200,7 +200,7 @@ def give_first_answer(side: str) -> None:
 
 def environment_of(folder: Path) -> dict[str, str]:
     """Settings of a throw-away clinic."""
-    return {"INSTANCE_FOLDER": str(folder), "DATABASE_URL": "", "DEMO": "0"}
+    return {"INSTANCE_FOLDER": str(folder), "DATABASE_URL": "", "DEMO": "0", "MODEL_NAME": "custom_cnn"}
 
 
 def open_clinic(folder: Path) -> tuple[Any, str, dict[str, str]]:
@@ -228,6 +228,7 @@ def open_clinic(folder: Path) -> tuple[Any, str, dict[str, str]]:
         "given_name": "B",
         "birth_date": "1970-01-01",
         "gender": "other",
+        "consent_to_ai_analysis": True,
     }
     patient = client.post("/api/v1/patients", json=details, headers=headers).get_json()
     lesion = client.post(

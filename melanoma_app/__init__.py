@@ -10,12 +10,23 @@ from config import PROJECT_ROOT, Settings
 from melanoma_app import cli, extensions
 from melanoma_app.accounts import views as accounts_views
 from melanoma_app.dashboard import api as dashboard_api
+from melanoma_app.dashboard import export_views, worklist_api
 from melanoma_app.dashboard import views as dashboard_views
 from melanoma_app.errors import register_error_handlers
 from melanoma_app.intake import api as intake_api
+from melanoma_app.intake import (
+    consent_views,
+    fhir_api,
+    fhir_views,
+    lesion_api,
+    lesion_views,
+    merge_api,
+    merge_views,
+)
 from melanoma_app.intake import views as intake_views
 from melanoma_app.models.connection import engine_options
 from melanoma_app.prediction import api as prediction_api
+from melanoma_app.prediction import follow_up_api, follow_up_views, review_api, review_views
 from melanoma_app.prediction import views as prediction_views
 from melanoma_app.rest import ClinicApi
 from melanoma_app.security.authentication import init_authentication
@@ -24,8 +35,31 @@ from melanoma_app.security.request import ClinicRequest
 from melanoma_app.statistics import api as statistics_api
 from melanoma_app.templating import init_templating
 
-PAGES = (accounts_views, dashboard_views, intake_views, prediction_views)
-API_PARTS = (intake_api, prediction_api, statistics_api, dashboard_api)
+PAGES = (
+    accounts_views,
+    dashboard_views,
+    export_views,
+    intake_views,
+    consent_views,
+    merge_views,
+    fhir_views,
+    lesion_views,
+    prediction_views,
+    follow_up_views,
+    review_views,
+)
+API_PARTS = (
+    intake_api,
+    merge_api,
+    lesion_api,
+    prediction_api,
+    review_api,
+    follow_up_api,
+    worklist_api,
+    statistics_api,
+    dashboard_api,
+    fhir_api,
+)
 FORM_OVERHEAD_MB = 1
 """What a form may hold beside the photograph."""
 

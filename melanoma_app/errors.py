@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from flask import Flask, Response, g, jsonify, make_response, render_template, request
 from flask_login import AnonymousUserMixin
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ml.inference import QualityFinding
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +64,21 @@ class InvalidInputError(ClinicError):
     """A value cannot be right."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+class QualityRefusedError(InvalidInputError):
+    """The photograph is not good enough for the model, and nobody has said why it must do.
+
+    Args:
+        findings: What is wrong with it, and what to do about each.
+    """
+
+    def __init__(self, findings: Sequence[QualityFinding]) -> None:
+        problems = [f"{finding.reason} {finding.hint}" for finding in findings]
+        super().__init__(
+            " ".join((*problems, "If it must be used all the same, say why.")), fields={"quality": problems}
+        )
+        self.findings = tuple(findings)
 
 
 class TooLargeError(ClinicError):

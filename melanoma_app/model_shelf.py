@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -99,6 +100,7 @@ class ModelShelf:
     def __init__(self, *, folder: Path, default_name: str, threads: int) -> None:
         self._folder, self._default_name, self._threads = folder, default_name, threads
         self._lock = threading.Lock()
+        self._looking_back = threading.Lock()
         self._loaded: _Loaded | None = None
 
     def models(self) -> list[ShelvedModel]:
@@ -172,6 +174,29 @@ class ModelShelf:
                 self._loaded = _Loaded(classifier=self._read(chosen, pin), stamp=stamp)
             return self._loaded.classifier
 
+    @contextmanager
+    def look_back(self, pin: ModelPin, *, active: ModelPin | None) -> Iterator[Classifier]:
+        """The very model of an earlier answer, active or not.
+
+        The active one stays in memory as ever. Another is loaded beside it and let go of afterwards, one at a time:
+        looking back neither drives out the model that scores nor fills the memory.
+
+        Args:
+            pin: The model that answered.
+            active: The one that scores new photographs; None for the one of the settings.
+
+        Raises:
+            ModelIntegrityError: It is not on the shelf, another stands in its place, or it cannot be used.
+        """
+        if self._is_chosen(pin, active):
+            yield self.load(active)
+            return
+        chosen = self.find(pin.identifier)
+        if chosen is None or chosen.manifest is None or chosen.manifest.sha256 != pin.sha256:
+            raise ModelIntegrityError(f"{pin.identifier} is no longer among the released models.")
+        with self._looking_back:
+            yield self._read(chosen, pin)
+
     def try_out(self, shelved: ShelvedModel) -> ModelManifest:
         """Load a model beside the one that serves, let it score an empty picture, and drop it again.
 
@@ -186,6 +211,16 @@ class ModelShelf:
     def explain(self, error: ModelIntegrityError) -> str:
         """What is wrong with a model, without telling where on this machine it is kept."""
         return _without_place(str(error), self._folder)
+
+    def _is_chosen(self, pin: ModelPin, active: ModelPin | None) -> bool:
+        try:
+            manifest = self.choose(active).manifest
+        except ModelIntegrityError:
+            return False
+        return manifest is not None and (manifest.identifier, manifest.sha256) == (
+            pin.identifier,
+            pin.sha256,
+        )
 
     def _read(self, chosen: ShelvedModel, pin: ModelPin | None) -> Classifier:
         classifier = Classifier.load(chosen.folder, threads=self._threads)

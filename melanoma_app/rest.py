@@ -10,10 +10,10 @@ from marshmallow import RAISE, Schema, fields, validate
 from webargs.flaskparser import FlaskParser
 from werkzeug.datastructures import MultiDict
 
-from melanoma_app.models.vocabulary import OutcomeLabel
 from melanoma_app.services.paging import MAXIMUM_PAGE_SIZE, PAGE_SIZE
 
-DESCRIPTION: Final = """The record of a skin-lesion clinic: patients, lesions, photographs, predictions, statistics.
+DESCRIPTION: Final = """The record of a skin-lesion clinic: patients, lesions, photographs, predictions, signed reviews,
+histopathology, the worklist, statistics.
 
 Every call sends `Authorization: Bearer TOKEN`; `flask tokens create USERNAME` makes a token, which sees what its
 owner may see. Times are ISO 8601 with a zone, probabilities 0–1. Every refusal has the same shape (`Error`).
@@ -62,16 +62,6 @@ class PageArgumentsSchema(StrictSchema):
     )
 
 
-class PredictionSummarySchema(Schema):
-    """A prediction in short."""
-
-    id = fields.UUID(attribute="public_id", required=True)
-    malignancy_probability = fields.Float(required=True, metadata={"minimum": 0, "maximum": 1})
-    label = fields.Enum(OutcomeLabel, by_value=True, required=True)
-    captured_at = fields.AwareDateTime(attribute="lesion_image.captured_at", required=True)
-    created_at = fields.AwareDateTime(required=True)
-
-
 class ClinicParser(FlaskParser):
     """Leaves unknown names to the schema, which refuses them, and knows forms that hold files."""
 
@@ -93,6 +83,10 @@ class ApiBlueprint(Blueprint):
         **Blueprint.DEFAULT_LOCATION_CONTENT_TYPE_MAPPING,
         "multipart": "multipart/form-data",
     }
+
+    def file_response(self, content_type: str) -> Any:
+        """Document an operation that answers with a file."""
+        return self.response(200, {"type": "string", "format": "binary"}, content_type=content_type)
 
 
 class ClinicApi(Api):

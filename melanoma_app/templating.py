@@ -10,10 +10,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from flask import Flask, url_for
-from flask_login import current_user
+from flask import Flask, g, url_for
 
 from melanoma_app.models.vocabulary import AnatomSiteGeneral, BirthDatePrecision, Gender, OutcomeLabel, Role
+from melanoma_app.services.actor import Actor
 from melanoma_app.services.patients import age_in_years
 
 _DAYS_A_MONTH: Final = 30.44
@@ -155,4 +155,6 @@ def _local(value: date | datetime) -> date:
 
 
 def _zone() -> Any:
-    return ZoneInfo(current_user.user.clinic.time_zone) if current_user.is_authenticated else UTC
+    """The zone of the clinic in whose name somebody acts, by page or by token; UTC where nobody is known."""
+    actor: Actor | None = g.get("actor")
+    return ZoneInfo(actor.user.clinic.time_zone) if actor else UTC

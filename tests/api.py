@@ -16,7 +16,9 @@ PATIENT = {
     "given_name": "Ana",
     "birth_date": "1962-04-27",
     "gender": "female",
+    "consent_to_ai_analysis": True,
 }
+"""A patient as the API takes it: what it must have, and the consent that a prediction needs."""
 
 
 CODES = {

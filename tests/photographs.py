@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageFilter
 
 from melanoma_app.services.demo_images import draw_lesion
 
@@ -18,6 +18,13 @@ from melanoma_app.services.demo_images import draw_lesion
 def draw_photograph(*, seed: int = 1, irregularity: float = 0.3) -> bytes:
     """A drawn JPEG of 600×600 pixels that says in the picture that it is synthetic."""
     return draw_lesion(seed=seed, irregularity=irregularity)
+
+
+@cache
+def draw_blurred_photograph() -> bytes:
+    """The drawn photograph as a shaken camera takes it: the quality gate stops it."""
+    blurred = drawn_image().filter(ImageFilter.GaussianBlur(8))
+    return encode(blurred, "JPEG", quality=90)
 
 
 @cache

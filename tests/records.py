@@ -49,6 +49,10 @@ class Records:
         with self.engine.begin() as connection:
             connection.execute(text(sql), parameters)
 
+    def stored(self, key: str) -> Path:
+        """The file that the app keeps under a key."""
+        return self.image_folder / key[:2] / key
+
     def files(self) -> list[Path]:
         """Every file in the image folder, half-written ones included."""
         return sorted(path for path in self.image_folder.rglob("*") if path.is_file())

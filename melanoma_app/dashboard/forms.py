@@ -1,5 +1,9 @@
 """The dashboard's forms: its filters, read from the URL, and the switch to another model."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+
 from flask_wtf import FlaskForm
 from wtforms import DateField, HiddenField, IntegerField, SelectChoice, SelectField, TextAreaField
 from wtforms.validators import InputRequired, Length, NumberRange, Optional
@@ -51,6 +55,14 @@ class FilterForm(FlaskForm):
             age_max=self.age_max.data,
             outcome=OutcomeLabel(self.outcome.data) if self.outcome.data else None,
         )
+
+
+def chosen_outcome(values: Mapping[str, str]) -> OutcomeLabel | None:
+    """The worklist's one filter, from the URL; None for all, or for a result that there is not."""
+    try:
+        return OutcomeLabel(values.get("outcome", ""))
+    except ValueError:
+        return None
 
 
 class ActivationForm(FlaskForm):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+from flask import Blueprint, Response, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import UnprocessableEntity
 
-from melanoma_app.dashboard.forms import ActivationForm, FilterForm
+from melanoma_app.dashboard.forms import ActivationForm, FilterForm, chosen_outcome
 from melanoma_app.errors import ConflictError, InvalidInputError
 from melanoma_app.model_shelf import PLOTS
 from melanoma_app.security.authentication import current_actor, requires
@@ -31,10 +33,25 @@ from melanoma_app.services.statistics import (
     count_outcomes,
     list_tests,
 )
+from melanoma_app.services.worklist import (
+    LONGEST_WAITING,
+    WorklistCounts,
+    count_worklist,
+    describe_count,
+    list_overdue_monitoring,
+    list_pending_histology,
+    list_unsigned,
+    next_unsigned,
+)
 
 NEWEST_ON_OVERVIEW = 8
 
 blueprint = Blueprint("dashboard", __name__)
+
+
+@blueprint.app_context_processor
+def _offer_worklist_counts() -> dict[str, Callable[..., Any]]:
+    return {"worklist_counts": _worklist_counts, "capped": describe_count}
 
 
 @blueprint.get("/")
@@ -58,6 +75,37 @@ def overview() -> ResponseReturnValue:
         else None,
         tests_url=lambda group=None, **more: _tests_url(chosen, group, more),
     )
+
+
+@blueprint.get("/worklist")
+@requires(Permission.READ_PATIENTS)
+def worklist() -> ResponseReturnValue:
+    """What is unsigned, which laboratory reports are due, and who should have come back."""
+    outcome = chosen_outcome(request.args)
+    return render_template(
+        "worklist/worklist.html",
+        outcome=outcome,
+        unsigned=list_unsigned(actor=current_actor(), cursor=request.args.get("cursor"), outcome=outcome),
+        histology=list_pending_histology(actor=current_actor()),
+        monitoring=list_overdue_monitoring(actor=current_actor()),
+        longest_waiting=LONGEST_WAITING,
+    )
+
+
+@blueprint.get("/worklist/next")
+@requires(Permission.READ_PATIENTS)
+def next_in_worklist() -> ResponseReturnValue:
+    """On to the next photograph to sign; from the last one on to the first that was passed over."""
+    after = request.args.get("after", type=uuid.UUID)
+    following = next_unsigned(actor=current_actor(), after=after)
+    if following is None and after is not None:
+        following = next_unsigned(actor=current_actor())
+        if following is not None:
+            flash("That was the end of the worklist. This is the first one that is still unsigned.")
+    if following is None:
+        flash("Nothing is left to sign.")
+        return redirect(url_for(".worklist"))
+    return redirect(url_for("reviews.result", public_id=following))
 
 
 @blueprint.get("/patients")
@@ -139,6 +187,16 @@ def model_plot(identifier: str, name: str) -> Response:
 def api_page() -> ResponseReturnValue:
     """The interactive page of the REST API."""
     return render_template("dashboard/api.html")
+
+
+def _worklist_counts() -> WorklistCounts | None:
+    """What the navigation says of the worklist, counted once a request; None for those who may not see patients."""
+    if "actor" not in g or Permission.READ_PATIENTS not in g.actor.permissions:
+        return None
+    if "worklist_counts" not in g:
+        g.worklist_counts = count_worklist(actor=current_actor())
+    counts: WorklistCounts = g.worklist_counts
+    return counts
 
 
 def _show_model(identifier: str, form: ActivationForm, refusal: str | None = None) -> str:

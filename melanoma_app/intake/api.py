@@ -1,4 +1,4 @@
-"""The intake part of the REST API."""
+"""The patients part of the REST API."""
 
 from __future__ import annotations
 
@@ -6,32 +6,36 @@ import uuid
 from typing import Any
 
 from melanoma_app.intake.schemas import (
-    LesionSchema,
-    NewLesionSchema,
+    ConsentDecisionSchema,
+    ConsentListSchema,
+    EditedPatientSchema,
+    NewConsentSchema,
     NewPatientSchema,
     PatientPageSchema,
     PatientRecordSchema,
     PatientSchema,
     SearchSchema,
+    TimelineSchema,
 )
-from melanoma_app.models import Lesion, Patient
+from melanoma_app.models import ConsentDecision, Patient
 from melanoma_app.rest import ApiBlueprint
 from melanoma_app.security.authentication import current_actor, requires_token
 from melanoma_app.security.permissions import Permission
-from melanoma_app.services.lesions import PatientRecord, add_lesion, read_patient_record
-from melanoma_app.services.paging import Page
-from melanoma_app.services.patient_search import search_patients
-from melanoma_app.services.patients import PatientDetails, register_patient
+from melanoma_app.services.consents import describe_consents, list_consent_decisions, record_consent
+from melanoma_app.services.lesions import PatientRecord, read_patient_record
+from melanoma_app.services.patient_search import SearchPage, search_patients
+from melanoma_app.services.patients import PatientDetails, edit_patient, read_patient, register_patient
+from melanoma_app.services.timeline import list_timeline
 
 blueprint = ApiBlueprint(
     "patients",
     __name__,
-    url_prefix="/api/v1",
-    description="Patients and their lesions",
+    url_prefix="/api/v1/patients",
+    description="Patients, what they have agreed to, and what happened to them",
 )
 
 
-@blueprint.route("/patients", methods=["POST"])
+@blueprint.route("", methods=["POST"])
 @requires_token(Permission.WRITE_PATIENTS)
 @blueprint.arguments(NewPatientSchema)
 @blueprint.response(201, PatientSchema)
@@ -43,11 +47,11 @@ def create_patient(details: dict[str, Any]) -> Patient:
     return register_patient(details=PatientDetails(**details), actor=current_actor())
 
 
-@blueprint.route("/patients")
+@blueprint.route("")
 @requires_token(Permission.READ_PATIENTS)
 @blueprint.arguments(SearchSchema, location="query")
 @blueprint.response(200, PatientPageSchema)
-def list_patients(arguments: dict[str, Any]) -> Page[Patient]:
+def list_patients(arguments: dict[str, Any]) -> SearchPage[Patient]:
     """Search the clinic's patients, newest first."""
     return search_patients(
         search=arguments["search"],
@@ -57,18 +61,54 @@ def list_patients(arguments: dict[str, Any]) -> Page[Patient]:
     )
 
 
-@blueprint.route("/patients/<uuid:patient_id>")
+@blueprint.route("/<uuid:patient_id>")
 @requires_token(Permission.READ_PATIENTS)
 @blueprint.response(200, PatientRecordSchema)
-def read_patient(patient_id: uuid.UUID) -> PatientRecord:
-    """A patient with every lesion and the latest prediction of each image."""
+def show_patient(patient_id: uuid.UUID) -> PatientRecord:
+    """A patient with every lesion, its photographs, their newest predictions and reviews.
+
+    409 when the record was merged into another one, which the message names.
+    """
     return read_patient_record(public_id=patient_id, actor=current_actor())
 
 
-@blueprint.route("/patients/<uuid:patient_id>/lesions", methods=["POST"])
+@blueprint.route("/<uuid:patient_id>", methods=["PUT"])
 @requires_token(Permission.WRITE_PATIENTS)
-@blueprint.arguments(NewLesionSchema)
-@blueprint.response(201, LesionSchema)
-def create_lesion(details: dict[str, Any], patient_id: uuid.UUID) -> Lesion:
-    """Add a lesion to a patient."""
-    return add_lesion(patient_public_id=patient_id, actor=current_actor(), **details)
+@blueprint.arguments(EditedPatientSchema)
+@blueprint.response(200, PatientSchema)
+def replace_patient(details: dict[str, Any], patient_id: uuid.UUID) -> Patient:
+    """Replace what is said of a patient: send all of it, changed or not, and the `version` you have read.
+
+    409 when somebody else has edited the patient meanwhile, or another patient has that MRN.
+    """
+    version = details.pop("version")
+    return edit_patient(
+        public_id=patient_id, details=PatientDetails(**details), version=version, actor=current_actor()
+    )
+
+
+@blueprint.route("/<uuid:patient_id>/timeline")
+@requires_token(Permission.READ_PATIENTS)
+@blueprint.response(200, TimelineSchema)
+def show_timeline(patient_id: uuid.UUID) -> dict[str, Any]:
+    """Everything that happened to a patient, newest first."""
+    return {"items": list_timeline(patient_public_id=patient_id, actor=current_actor())}
+
+
+@blueprint.route("/<uuid:patient_id>/consents")
+@requires_token(Permission.READ_PATIENTS)
+@blueprint.response(200, ConsentListSchema)
+def list_consents(patient_id: uuid.UUID) -> dict[str, Any]:
+    """What a patient has agreed to, purpose by purpose, and every change of mind, newest first."""
+    patient = read_patient(public_id=patient_id, actor=current_actor())
+    decisions = list_consent_decisions(patient=patient)
+    return {"in_force": describe_consents(patient=patient, decisions=decisions), "items": decisions}
+
+
+@blueprint.route("/<uuid:patient_id>/consents", methods=["POST"])
+@requires_token(Permission.WRITE_PATIENTS)
+@blueprint.arguments(NewConsentSchema)
+@blueprint.response(201, ConsentDecisionSchema)
+def create_consent(details: dict[str, Any], patient_id: uuid.UUID) -> ConsentDecision:
+    """Record that a patient gives a consent, refuses it or withdraws it; the same answer again changes nothing."""
+    return record_consent(patient_public_id=patient_id, actor=current_actor(), **details)

@@ -1,14 +1,15 @@
-"""What the intake part of the API takes and gives."""
+"""What the patients part of the API takes and gives."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from marshmallow import Schema, fields, validate
 
-from melanoma_app.models.vocabulary import AnatomSiteGeneral, BirthDatePrecision, FitzpatrickSkinType, Gender
-from melanoma_app.rest import PageArgumentsSchema, PredictionSummarySchema, StrictSchema
-from melanoma_app.services.lesions import MAXIMUM_DESCRIPTION_LENGTH, LesionRecord, PatientRecord
+from melanoma_app.intake.lesion_schemas import LesionRecordSchema
+from melanoma_app.models.patient_merge import MERGE_REASON_LENGTH
+from melanoma_app.models.vocabulary import BirthDatePrecision, ConsentPurpose, FitzpatrickSkinType, Gender
+from melanoma_app.record_schemas import AnswerSchema, OfRecord
+from melanoma_app.rest import PageArgumentsSchema, StrictSchema
+from melanoma_app.services.timeline import TimelineKind
 
 
 class NewPatientSchema(StrictSchema):
@@ -37,54 +38,37 @@ class NewPatientSchema(StrictSchema):
     consent_to_ai_analysis = fields.Boolean(
         load_default=None,
         allow_none=True,
-        metadata={"description": "null: not asked; false: no prediction is made"},
+        metadata={"description": "null: not asked; without true no prediction is made"},
     )
     consent_to_research = fields.Boolean(load_default=None, allow_none=True)
+
+
+class EditedPatientSchema(NewPatientSchema):
+    """A patient as they shall stand on record: all of it, changed or not."""
+
+    version = fields.Integer(
+        required=True,
+        validate=validate.Range(min=1),
+        metadata={"description": "The one you have read; if it is another by now, nothing changes (409)"},
+    )
 
 
 class PatientSchema(NewPatientSchema):
     """A patient on record."""
 
     id = fields.UUID(attribute="public_id", required=True, dump_only=True)
+    version = fields.Integer(required=True, dump_only=True, metadata={"description": "Counts the edits"})
     created_at = fields.AwareDateTime(required=True, dump_only=True)
     updated_at = fields.AwareDateTime(required=True, dump_only=True)
 
 
-class NewLesionSchema(StrictSchema):
-    """A lesion to be added."""
+class PatientRecordSchema(OfRecord, PatientSchema):
+    """A patient with every lesion, by number."""
 
-    anatom_site_general = fields.Enum(AnatomSiteGeneral, by_value=True, required=True)
-    description = fields.String(load_default="", validate=validate.Length(max=MAXIMUM_DESCRIPTION_LENGTH))
-
-
-class LesionSchema(Schema):
-    """A lesion on record."""
-
-    id = fields.UUID(attribute="public_id", required=True)
-    number = fields.Integer(required=True, metadata={"description": "Counts within the patient, from 1"})
-    anatom_site_general = fields.Enum(AnatomSiteGeneral, by_value=True, required=True)
-    description = fields.String(required=True)
-    created_at = fields.AwareDateTime(required=True)
-
-
-class LesionRecordSchema(LesionSchema):
-    """A lesion with the latest prediction of each of its images, newest image first."""
-
-    predictions = fields.List(fields.Nested(PredictionSummarySchema), required=True)
-
-    def get_attribute(self, obj: LesionRecord, attr: str, default: Any) -> Any:
-        """Look at the record's lesion for everything but the predictions."""
-        return super().get_attribute(obj if attr == "predictions" else obj.lesion, attr, default)
-
-
-class PatientRecordSchema(PatientSchema):
-    """A patient with every lesion."""
+    main = "patient"
+    beside = frozenset({"lesions"})
 
     lesions = fields.List(fields.Nested(LesionRecordSchema), required=True)
-
-    def get_attribute(self, obj: PatientRecord, attr: str, default: Any) -> Any:
-        """Look at the record's patient for everything but the lesions."""
-        return super().get_attribute(obj if attr == "lesions" else obj.patient, attr, default)
 
 
 class SearchSchema(PageArgumentsSchema):
@@ -93,7 +77,10 @@ class SearchSchema(PageArgumentsSchema):
     search = fields.String(
         load_default="",
         validate=validate.Length(max=200),
-        metadata={"description": "Beginnings of name or MRN, or a birth date; empty gives all, newest first"},
+        metadata={
+            "description": "Beginnings of name or MRN, or a birth date; empty gives all, newest first. "
+            "Names that are a slip of the pen away are found when nobody else is"
+        },
     )
 
 
@@ -102,3 +89,97 @@ class PatientPageSchema(Schema):
 
     items = fields.List(fields.Nested(PatientSchema), required=True)
     next_cursor = fields.String(required=True, allow_none=True)
+    are_alike = fields.Boolean(
+        required=True, metadata={"description": "Nobody fits the search; these have names that are close"}
+    )
+
+
+class NewConsentSchema(StrictSchema):
+    """What a patient has answered."""
+
+    purpose = fields.Enum(ConsentPurpose, by_value=True, required=True)
+    is_given = fields.Boolean(required=True, metadata={"description": "false: refused or withdrawn"})
+
+
+class ConsentDecisionSchema(Schema):
+    """An answer of a patient's."""
+
+    purpose = fields.Enum(ConsentPurpose, by_value=True, required=True)
+    is_given = fields.Boolean(required=True)
+    decided_at = fields.AwareDateTime(required=True)
+
+
+class RecordedConsentSchema(ConsentDecisionSchema):
+    """An answer of a patient's, and who recorded it."""
+
+    recorded_by = fields.String(attribute="recorded_by.display_name", required=True)
+
+
+class ConsentStateSchema(Schema):
+    """The answer in force."""
+
+    purpose = fields.Enum(ConsentPurpose, by_value=True, required=True)
+    is_given = fields.Boolean(
+        required=True, allow_none=True, metadata={"description": "null: nobody has asked"}
+    )
+
+
+class ConsentListSchema(Schema):
+    """The answers in force, and every answer there was, newest first."""
+
+    in_force = fields.List(fields.Nested(ConsentStateSchema), required=True)
+    items = fields.List(fields.Nested(RecordedConsentSchema), required=True)
+
+
+class TimelineEntrySchema(Schema):
+    """One thing that happened."""
+
+    kind = fields.Enum(TimelineKind, by_value=True, required=True)
+    happened_at = fields.AwareDateTime(required=True)
+    title = fields.String(required=True, metadata={"description": "In a few words"})
+    text = fields.String(required=True, metadata={"description": "More; empty if there is no more"})
+    by = fields.String(required=True, metadata={"description": "Who did it; empty where that is not kept"})
+    day = fields.Date(
+        required=True,
+        allow_none=True,
+        metadata={"description": "When monitoring is due, or a report was made"},
+    )
+    lesion_id = fields.UUID(attribute="lesion.public_id", required=True, allow_none=True, dump_default=None)
+    lesion_number = fields.Integer(required=True, allow_none=True)
+    image_id = fields.UUID(attribute="image.public_id", required=True, allow_none=True, dump_default=None)
+    prediction = fields.Nested(
+        AnswerSchema,
+        required=True,
+        allow_none=True,
+        metadata={"description": "What a model said of a photograph"},
+    )
+
+
+class TimelineSchema(Schema):
+    """Everything that happened to a patient, newest first."""
+
+    items = fields.List(fields.Nested(TimelineEntrySchema), required=True)
+
+
+class NewMergeSchema(StrictSchema):
+    """Which record is to be merged into this one."""
+
+    merged_patient_id = fields.UUID(required=True, metadata={"description": "The record that is given up"})
+    reason = fields.String(
+        required=True,
+        validate=validate.Length(1, MERGE_REASON_LENGTH),
+        metadata={"description": "Why the two are one person"},
+    )
+
+
+class MergeSchema(Schema):
+    """Two records made one."""
+
+    id = fields.UUID(attribute="public_id", required=True)
+    kept_patient_id = fields.UUID(attribute="kept.public_id", required=True)
+    merged_patient_id = fields.UUID(attribute="merged.public_id", required=True)
+    reason = fields.String(required=True)
+    merged_at = fields.AwareDateTime(required=True)
+    reverted_at = fields.AwareDateTime(
+        required=True, allow_none=True, metadata={"description": "When it was undone"}
+    )

@@ -1,45 +1,57 @@
-"""The intake pages."""
+"""The intake pages: register, edit, and the patient's own page."""
 
 from __future__ import annotations
 
 import uuid
+from datetime import date
 from http import HTTPStatus
 
-from flask import Blueprint, flash, jsonify, redirect, render_template, url_for
+from flask import Blueprint, flash, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from melanoma_app.errors import ConflictError, InvalidInputError
-from melanoma_app.intake.forms import LesionForm, PatientForm
+from melanoma_app.intake.forms import ConsentForm, PatientForm
+from melanoma_app.intake.lesion_forms import LesionForm
+from melanoma_app.intake.merged_records import go_to_the_kept_record
 from melanoma_app.models.base import utc_now
-from melanoma_app.models.vocabulary import AnatomSiteGeneral
+from melanoma_app.models.vocabulary import BirthDatePrecision
 from melanoma_app.security.authentication import current_actor, requires
 from melanoma_app.security.permissions import Permission
-from melanoma_app.services.lesions import add_lesion, read_patient_record
+from melanoma_app.services.consents import describe_consents, list_consent_decisions
+from melanoma_app.services.lesions import read_patient_record
+from melanoma_app.services.patient_merges import list_merges_into
 from melanoma_app.services.patient_search import find_similar_patients
 from melanoma_app.services.patients import (
+    MergedPatientError,
     check_birth_date,
     clinic_day,
     edit_patient,
     read_patient,
     register_patient,
 )
+from melanoma_app.services.timeline import NEWEST_ENTRIES, gather_timeline, group_by_day
 from melanoma_app.templating import format_age, format_day
 
 blueprint = Blueprint("intake", __name__)
+blueprint.register_error_handler(MergedPatientError, go_to_the_kept_record)
 
 
 @blueprint.get("/patients/new")
 @requires(Permission.WRITE_PATIENTS)
 def new_patient() -> ResponseReturnValue:
-    """The empty registration form."""
-    return render_template("intake/patient_form.html", form=PatientForm(), patient=None)
+    """The empty registration form.
+
+    What was searched for before is not carried over: a name must not stand in an address, for addresses are logged,
+    and which word of a search is the family name would be a guess.
+    """
+    return render_template("intake/patient_form.html", form=_patient_form(), patient=None)
 
 
 @blueprint.post("/patients/new")
 @requires(Permission.WRITE_PATIENTS)
 def register() -> ResponseReturnValue:
     """Register a patient and open the page."""
-    form = PatientForm()
+    form = _patient_form()
     if form.validate_on_submit():
         try:
             patient = register_patient(details=form.details(), actor=current_actor())
@@ -54,10 +66,11 @@ def register() -> ResponseReturnValue:
 @blueprint.post("/patients/check")
 @requires(Permission.WRITE_PATIENTS)
 def check_patient() -> ResponseReturnValue:
-    """For the page's script: the form's errors so far, and patients of the clinic who look like this one."""
-    form = PatientForm()
+    """For the page's script: errors so far, the birth date as understood, and patients who look like this one."""
+    form = _patient_form()
     form.validate()
-    if birth_date := form.birth_date.data:
+    birth_date = form.born[0] if form.born else None
+    if birth_date:
         problem = check_birth_date(birth_date, today=clinic_day(utc_now(), actor=current_actor()))
         form.show_problems({"birth_date": [problem] if problem else []})
     similar = find_similar_patients(
@@ -69,11 +82,12 @@ def check_patient() -> ResponseReturnValue:
     )
     return jsonify(
         errors=form.errors,
+        born=_describe_birth(*form.born) if form.born and "birth_date" not in form.errors else "",
         similar=[
             {
                 "name": f"{patient.family_name}, {patient.given_name}",
                 "mrn": patient.mrn,
-                "born": f"{format_day(patient.birth_date)} ({format_age(patient.birth_date)})",
+                "born": _describe_birth(patient.birth_date, patient.birth_date_precision),
                 "address": url_for("intake.patient", public_id=patient.public_id),
             }
             for patient in similar
@@ -84,9 +98,21 @@ def check_patient() -> ResponseReturnValue:
 @blueprint.get("/patients/<uuid:public_id>")
 @requires(Permission.READ_PATIENTS)
 def patient(public_id: uuid.UUID) -> ResponseReturnValue:
-    """A patient's page: banner, lesions, images."""
+    """A patient's page: banner, lesions on the body map, consents, timeline."""
     record = read_patient_record(public_id=public_id, actor=current_actor())
-    return render_template("intake/patient.html", record=record, lesion_form=LesionForm())
+    decisions = list_consent_decisions(patient=record.patient)
+    timeline = gather_timeline(record=record, decisions=decisions)
+    shown = timeline if request.args.get("timeline") == "all" else timeline[:NEWEST_ENTRIES]
+    return render_template(
+        "intake/patient.html",
+        record=record,
+        lesion_form=LesionForm(),
+        consent_form=ConsentForm(),
+        consents=describe_consents(patient=record.patient, decisions=decisions),
+        merges=list_merges_into(record.patient),
+        days=group_by_day(shown, patient=record.patient),
+        hidden_entries=len(timeline) - len(shown),
+    )
 
 
 @blueprint.get("/patients/<uuid:public_id>/edit")
@@ -94,7 +120,7 @@ def patient(public_id: uuid.UUID) -> ResponseReturnValue:
 def edit_form(public_id: uuid.UUID) -> ResponseReturnValue:
     """The form with what is on record."""
     patient = read_patient(public_id=public_id, actor=current_actor())
-    form = PatientForm()
+    form = _patient_form()
     form.fill(patient)
     return render_template("intake/patient_form.html", form=form, patient=patient)
 
@@ -103,7 +129,7 @@ def edit_form(public_id: uuid.UUID) -> ResponseReturnValue:
 @requires(Permission.WRITE_PATIENTS)
 def edit(public_id: uuid.UUID) -> ResponseReturnValue:
     """Save an edit; who was overtaken by somebody else is told and keeps what they typed."""
-    form = PatientForm()
+    form = _patient_form()
     refusal = None
     if form.validate_on_submit():
         try:
@@ -113,6 +139,8 @@ def edit(public_id: uuid.UUID) -> ResponseReturnValue:
                 version=form.version.data or 0,
                 actor=current_actor(),
             )
+        except MergedPatientError:
+            raise
         except (ConflictError, InvalidInputError) as error:
             form.show_problems(error.fields)
             refusal = error.message
@@ -123,22 +151,15 @@ def edit(public_id: uuid.UUID) -> ResponseReturnValue:
     return _refused("intake/patient_form.html", form=form, patient=patient, refusal=refusal)
 
 
-@blueprint.post("/patients/<uuid:public_id>/lesions")
-@requires(Permission.WRITE_PATIENTS)
-def new_lesion(public_id: uuid.UUID) -> ResponseReturnValue:
-    """Add a lesion and go on to photographing it."""
-    form = LesionForm()
-    if not form.validate_on_submit():
-        record = read_patient_record(public_id=public_id, actor=current_actor())
-        return _refused("intake/patient.html", record=record, lesion_form=form)
-    lesion = add_lesion(
-        patient_public_id=public_id,
-        anatom_site_general=AnatomSiteGeneral(form.anatom_site_general.data),
-        description=form.description.data or "",
-        actor=current_actor(),
-    )
-    flash(f"Lesion {lesion.number} is added. Photograph it now, or come back to it later.")
-    return redirect(url_for("prediction.new_examination", public_id=lesion.public_id))
+def _patient_form() -> PatientForm:
+    return PatientForm(today=clinic_day(utc_now(), actor=current_actor()))
+
+
+def _describe_birth(birth_date: date, precision: BirthDatePrecision) -> str:
+    """As the macro `birth` of the templates has it."""
+    if precision is BirthDatePrecision.ESTIMATED:
+        return f"{birth_date.year} (about {format_age(birth_date)}, estimated)"
+    return f"{format_day(birth_date)} ({format_age(birth_date)})"
 
 
 def _refused(template: str, **context: object) -> ResponseReturnValue:

@@ -2,24 +2,40 @@
 
 from melanoma_app.models.audit import AuditChain, AuditEvent
 from melanoma_app.models.base import Base
+from melanoma_app.models.checklist import Checklist
 from melanoma_app.models.clinic import Clinic
+from melanoma_app.models.consent import ConsentDecision
+from melanoma_app.models.first_read import FirstRead
+from melanoma_app.models.histopathology import Histopathology
 from melanoma_app.models.lesion import Lesion, LesionImage
 from melanoma_app.models.model_activation import ModelActivation
 from melanoma_app.models.patient import Patient
+from melanoma_app.models.patient_merge import MergedLesion, PatientMerge
+from melanoma_app.models.patient_search_key import PatientSearchKey
 from melanoma_app.models.prediction import ModelVersion, Prediction
+from melanoma_app.models.review import Addendum, Review
 from melanoma_app.models.user import ApiToken, User
 
 __all__ = [
+    "Addendum",
     "ApiToken",
     "AuditChain",
     "AuditEvent",
     "Base",
+    "Checklist",
     "Clinic",
+    "ConsentDecision",
+    "FirstRead",
+    "Histopathology",
     "Lesion",
     "LesionImage",
+    "MergedLesion",
     "ModelActivation",
     "ModelVersion",
     "Patient",
+    "PatientMerge",
+    "PatientSearchKey",
     "Prediction",
+    "Review",
     "User",
 ]

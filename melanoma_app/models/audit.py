@@ -6,12 +6,12 @@ import hashlib
 import json
 import uuid
 from datetime import datetime
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
-from sqlalchemy import JSON, Connection, ForeignKey, Index, String, UniqueConstraint, Uuid, event
-from sqlalchemy.orm import Mapped, Mapper, mapped_column
+from sqlalchemy import JSON, ForeignKey, Index, String, UniqueConstraint, Uuid
+from sqlalchemy.orm import Mapped, mapped_column
 
-from melanoma_app.models.base import Base, PrimaryKey, UtcDateTime, stored_enum
+from melanoma_app.models.base import Base, PrimaryKey, UtcDateTime, append_only, stored_enum
 from melanoma_app.models.vocabulary import AuditAction
 
 FIRST_HASH: Final = "0" * 64
@@ -33,6 +33,7 @@ class AuditChain(Base):
     last_hash: Mapped[str] = mapped_column(String(64), default=FIRST_HASH)
 
 
+@append_only("an audit event is never changed")
 class AuditEvent(Base):
     """One entry. `patient_public_id` lets a patient's whole history be found; names never stand here."""
 
@@ -74,9 +75,3 @@ class AuditEvent(Base):
             "previous_hash": self.previous_hash,
         }
         return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-@event.listens_for(AuditEvent, "before_update")
-@event.listens_for(AuditEvent, "before_delete")
-def _refuse_change(mapper: Mapper[Any], connection: Connection, target: AuditEvent) -> NoReturn:
-    raise RuntimeError("an audit event is never changed")

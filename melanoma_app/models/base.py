@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn, TypeVar
 
-from sqlalchemy import BigInteger, Dialect, Enum, Integer, MetaData, Uuid
+from sqlalchemy import BigInteger, Connection, Dialect, Enum, Integer, MetaData, Uuid, event
 from sqlalchemy.dialects import mysql
-from sqlalchemy.orm import DeclarativeBase, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapper, mapped_column, object_session
 from sqlalchemy.types import DateTime, TypeDecorator
 
 
@@ -25,6 +26,9 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
+
+
+Model = TypeVar("Model", bound=Base)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -78,3 +82,23 @@ BigId = BigInteger().with_variant(Integer, "sqlite")
 PrimaryKey = Annotated[int, mapped_column(BigId, primary_key=True)]
 PublicId = Annotated[uuid.UUID, mapped_column(Uuid(native_uuid=False), unique=True, default=uuid.uuid4)]
 """Random, so that a URL tells neither how many records there are nor where the next one is."""
+
+
+def append_only(message: str) -> Callable[[type[Model]], type[Model]]:
+    """For a table whose rows are written once: a change or a deletion through the session raises `message`."""
+
+    def refuse(mapper: Mapper[Any], connection: Connection, target: Any) -> NoReturn:
+        raise RuntimeError(message)
+
+    def refuse_change(mapper: Mapper[Any], connection: Connection, target: Any) -> None:
+        # A row counts as dirty, too, when something was added to a collection of its that stands in another table.
+        session = object_session(target)
+        if session is None or session.is_modified(target, include_collections=False):
+            refuse(mapper, connection, target)
+
+    def guard(model: type[Model]) -> type[Model]:
+        event.listen(model, "before_update", refuse_change)
+        event.listen(model, "before_delete", refuse)
+        return model
+
+    return guard

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final, NoReturn
+from typing import Final
 
-from sqlalchemy import CheckConstraint, Connection, ForeignKey, String, event
-from sqlalchemy.orm import Mapped, Mapper, mapped_column, relationship
+from sqlalchemy import CheckConstraint, ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from melanoma_app.models.base import Base, PrimaryKey, UtcDateTime, utc_now
+from melanoma_app.models.base import Base, PrimaryKey, UtcDateTime, append_only, utc_now
 from melanoma_app.models.prediction import ModelVersion
 from melanoma_app.models.user import User
 
@@ -16,6 +16,7 @@ REASON_LENGTH: Final = 500
 """Characters."""
 
 
+@append_only("a model's activation is never changed: activate another model")
 class ModelActivation(Base):
     """A switch to a model. The one with the highest number is in force, for every process and every clinic.
 
@@ -39,9 +40,3 @@ class ModelActivation(Base):
 
     model_version: Mapped[ModelVersion] = relationship(lazy="raise")
     activated_by: Mapped[User] = relationship(lazy="raise")
-
-
-@event.listens_for(ModelActivation, "before_update")
-@event.listens_for(ModelActivation, "before_delete")
-def _refuse_change(mapper: Mapper[Any], connection: Connection, target: ModelActivation) -> NoReturn:
-    raise RuntimeError("a model's activation is never changed: activate another model")

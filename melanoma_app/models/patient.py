@@ -15,7 +15,8 @@ class Patient(Base):
 
     The MRN is private to the clinic; URLs and exports use the public id. A consent or a risk that nobody has
     asked about is None, which is not the same as "no". `version` counts edits, so that the second of two
-    people editing at once is told.
+    people editing at once is told. Who was registered twice is merged into the
+    other record (`PatientMerge`) and stands in no list from then on.
     """
 
     __tablename__ = "patient"

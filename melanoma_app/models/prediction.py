@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any
 
 from sqlalchemy import (
+    JSON,
     CheckConstraint,
     ColumnElement,
-    Connection,
     Double,
     ForeignKey,
     Index,
     String,
     UniqueConstraint,
-    event,
     func,
     select,
 )
-from sqlalchemy.orm import Mapped, Mapper, aliased, mapped_column, relationship
+from sqlalchemy.orm import Mapped, aliased, mapped_column, relationship
 
-from melanoma_app.models.base import Base, PrimaryKey, PublicId, UtcDateTime, stored_enum, utc_now
+from melanoma_app.models.base import (
+    Base,
+    PrimaryKey,
+    PublicId,
+    UtcDateTime,
+    append_only,
+    stored_enum,
+    utc_now,
+)
 from melanoma_app.models.lesion import LesionImage
 from melanoma_app.models.user import User
 from melanoma_app.models.vocabulary import OutcomeLabel
@@ -29,7 +36,9 @@ from melanoma_app.models.vocabulary import OutcomeLabel
 class ModelVersion(Base):
     """A released model, known by the SHA-256 of its file.
 
-    `sensitivity` and `specificity` (0–1) are those of `threshold`, measured on the model's validation images.
+    `sensitivity` and `specificity` (0–1) are those of `threshold`, measured on the model's validation images;
+    `test_performance` says what they were on images it had not seen, with intervals (the manifest's object of that
+    name). Probabilities from `uncertain_from` to below `uncertain_to` are in doubt.
     """
 
     __tablename__ = "model_version"
@@ -49,9 +58,13 @@ class ModelVersion(Base):
     threshold: Mapped[float] = mapped_column(Double)
     sensitivity: Mapped[float | None] = mapped_column(Double)
     specificity: Mapped[float | None] = mapped_column(Double)
+    uncertain_from: Mapped[float | None] = mapped_column(Double)
+    uncertain_to: Mapped[float | None] = mapped_column(Double)
+    test_performance: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
 
 
+@append_only("a prediction is never changed: score the image again")
 class Prediction(Base):
     """A model's answer for one image: written once, never changed; scoring again makes a new row.
 
@@ -93,9 +106,3 @@ def is_latest_of_image() -> ColumnElement[bool]:
     other = aliased(Prediction)
     newest = select(func.max(other.id)).where(other.lesion_image_id == Prediction.lesion_image_id)
     return Prediction.id == newest.correlate(Prediction).scalar_subquery()
-
-
-@event.listens_for(Prediction, "before_update")
-@event.listens_for(Prediction, "before_delete")
-def _refuse_change(mapper: Mapper[Any], connection: Connection, target: Prediction) -> NoReturn:
-    raise RuntimeError("a prediction is never changed: score the image again")

@@ -52,6 +52,29 @@ class AnatomSiteGeneral(StrEnum):
     ORAL_GENITAL = "oral/genital"
 
 
+class Laterality(StrEnum):
+    """The patient's own side, never the onlooker's."""
+
+    LEFT = "left"
+    RIGHT = "right"
+    MIDLINE = "midline"
+
+
+class BodyView(StrEnum):
+    """Which drawing of the body map a lesion is marked on."""
+
+    FRONT = "front"
+    BACK = "back"
+
+
+class ConsentPurpose(StrEnum):
+    """What a patient agrees to, or not."""
+
+    CARE = "care"
+    AI_ANALYSIS = "ai_analysis"
+    RESEARCH = "research"
+
+
 class ImageType(StrEnum):
     """`image_type` of the ISIC metadata dictionary."""
 
@@ -65,6 +88,23 @@ class OutcomeLabel(StrEnum):
 
     MALIGNANT = "malignant"
     BENIGN = "benign"
+
+
+class ClinicalImpression(StrEnum):
+    """What a clinician takes a lesion for before the model's answer is shown."""
+
+    BENIGN = "benign"
+    MALIGNANT = "malignant"
+    UNSURE = "unsure"
+
+
+class ReviewPlan(StrEnum):
+    """What a clinician decides to do about a lesion."""
+
+    REASSURE = "reassure"
+    MONITOR = "monitor"
+    REFER = "refer"
+    BIOPSY = "biopsy"
 
 
 class AuditAction(StrEnum):
@@ -86,3 +126,15 @@ class AuditAction(StrEnum):
     PREDICTION_READ = "prediction_read"
     MODEL_REGISTERED = "model_registered"
     MODEL_ACTIVATED = "model_activated"
+    PATIENTS_MERGED = "patients_merged"
+    PATIENT_MERGE_REVERTED = "patient_merge_reverted"
+    CONSENT_RECORDED = "consent_recorded"
+    LESION_EDITED = "lesion_edited"
+    IMAGE_SCORED = "image_scored"
+    CHECKLIST_RECORDED = "checklist_recorded"
+    FIRST_READ_RECORDED = "first_read_recorded"
+    REVIEW_SIGNED = "review_signed"
+    ADDENDUM_ADDED = "addendum_added"
+    HISTOPATHOLOGY_RECORDED = "histopathology_recorded"
+    REPORT_READ = "report_read"
+    RECORDS_EXPORTED = "records_exported"

@@ -1,13 +1,20 @@
-"""What the prediction part of the API takes and gives."""
+"""What the photographs and predictions part of the API takes and gives."""
 
 from __future__ import annotations
 
 from flask_smorest.fields import Upload
-from marshmallow import Schema, ValidationError, fields
+from marshmallow import ValidationError, fields, validate
 from werkzeug.datastructures import FileStorage
 
+from melanoma_app.models.lesion import LARGEST_LESION_MM, QUALITY_OVERRIDE_LENGTH
 from melanoma_app.models.vocabulary import ImageType
-from melanoma_app.rest import PredictionSummarySchema, StrictSchema
+from melanoma_app.prediction.review_schemas import (
+    RecordedChecklistSchema,
+    RecordedFirstReadSchema,
+    ReviewSchema,
+)
+from melanoma_app.record_schemas import AnswerSchema, ImageRecordSchema, PlacedImageSchema
+from melanoma_app.rest import StrictSchema
 
 
 def _check_is_file(value: object) -> None:
@@ -23,44 +30,39 @@ class ExaminationSchema(StrictSchema):
     captured_at = fields.AwareDateTime(
         metadata={"description": "When it was taken, with a zone; now if left out"}
     )
-
-
-class ModelVersionSchema(Schema):
-    """The model that answered."""
-
-    name = fields.String(required=True)
-    version = fields.String(required=True)
-    sha256 = fields.String(required=True)
-    sensitivity = fields.Float(
-        required=True,
-        allow_none=True,
-        metadata={"description": "At the threshold, on the model's validation images"},
+    clin_size_long_diam_mm = fields.Float(
+        validate=validate.Range(min=0, max=LARGEST_LESION_MM, min_inclusive=False),
+        metadata={"description": "The lesion's longest diameter on that day"},
     )
-    specificity = fields.Float(required=True, allow_none=True)
+    quality_override_reason = fields.String(
+        validate=validate.Length(max=QUALITY_OVERRIDE_LENGTH),
+        metadata={"description": "Why a photograph that the quality gate stops must do"},
+    )
 
 
-class LesionImageSchema(Schema):
-    """A stored photograph."""
-
-    id = fields.UUID(attribute="public_id", required=True)
-    lesion_id = fields.UUID(attribute="lesion.public_id", required=True)
-    patient_id = fields.UUID(attribute="lesion.patient.public_id", required=True)
-    image_type = fields.Enum(ImageType, by_value=True, required=True)
-    sha256 = fields.String(required=True, metadata={"description": "Of the stored bytes"})
-    width_px = fields.Integer(required=True)
-    height_px = fields.Integer(required=True)
-    captured_at = fields.AwareDateTime(required=True)
-
-
-class PredictionSchema(PredictionSummarySchema):
+class PredictionSchema(AnswerSchema):
     """A model's answer for one photograph, as it was stored."""
 
-    threshold = fields.Float(required=True, metadata={"description": "Malignant from this probability on"})
-    operating_point = fields.String(required=True)
-    preprocessing_version = fields.String(required=True)
-    image_sha256 = fields.String(
-        required=True, metadata={"description": "Of the uploaded bytes that were scored"}
+    captured_at = fields.AwareDateTime(attribute="lesion_image.captured_at", required=True)
+    image = fields.Nested(PlacedImageSchema, attribute="lesion_image", required=True)
+
+
+class ResultSchema(ImageRecordSchema):
+    """A photograph with everything that was said of it."""
+
+    beside = ImageRecordSchema.beside | {"first_reads", "checklist"}
+
+    review = fields.Nested(
+        ReviewSchema, required=True, allow_none=True, metadata={"description": "null: not signed"}
     )
-    latency_s = fields.Float(required=True)
-    model = fields.Nested(ModelVersionSchema, attribute="model_version", required=True)
-    image = fields.Nested(LesionImageSchema, attribute="lesion_image", required=True)
+    first_reads = fields.List(
+        fields.Nested(RecordedFirstReadSchema),
+        required=True,
+        metadata={"description": "What clinicians took the lesion for, the earliest first"},
+    )
+    checklist = fields.Nested(
+        RecordedChecklistSchema,
+        required=True,
+        allow_none=True,
+        metadata={"description": "The newest one; null: nobody has gone through one"},
+    )

@@ -12,7 +12,10 @@ class Permission(StrEnum):
 
     READ_PATIENTS = "patients:read"
     WRITE_PATIENTS = "patients:write"
+    MERGE_PATIENTS = "patients:merge"
     ADD_IMAGES = "images:add"
+    REVIEW = "reviews:sign"
+    EXPORT_RECORDS = "records:export"
     READ_STATISTICS = "statistics:read"
     READ_MODELS = "models:read"
     MANAGE_MODELS = "models:manage"
@@ -26,8 +29,10 @@ _RECORD_KEEPING: Final = _READING_NUMBERS | {
 }
 
 ROLE_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
-    Role.ADMIN: _RECORD_KEEPING | {Permission.MANAGE_MODELS},
-    Role.CLINICIAN: _RECORD_KEEPING,
+    Role.ADMIN: _RECORD_KEEPING
+    | {Permission.MANAGE_MODELS, Permission.MERGE_PATIENTS, Permission.EXPORT_RECORDS},
+    Role.CLINICIAN: _RECORD_KEEPING
+    | {Permission.REVIEW, Permission.MERGE_PATIENTS, Permission.EXPORT_RECORDS},
     Role.NURSE: _RECORD_KEEPING,
     Role.ANALYST: _READING_NUMBERS,
 }

@@ -17,22 +17,26 @@ from melanoma_app.extensions import db
 from melanoma_app.models import Clinic, Patient
 from melanoma_app.models.base import utc_now
 from melanoma_app.models.vocabulary import (
-    AnatomSiteGeneral,
     FitzpatrickSkinType,
     Gender,
     ImageType,
+    ReviewPlan,
     Role,
 )
 from melanoma_app.services.accounts import create_user, has_users
 from melanoma_app.services.actor import Actor
+from melanoma_app.services.body_map import REGIONS
 from melanoma_app.services.clinics import create_clinic
 from melanoma_app.services.demo_images import draw_lesion
+from melanoma_app.services.demo_stories import DRAWN, Storyteller
 from melanoma_app.services.examinations import record_examination
 from melanoma_app.services.lesions import add_lesion
 from melanoma_app.services.patients import PatientDetails, register_patient
 
 DEMO_USERNAME: Final = "demo"
-_PATIENTS: Final = 36
+_PATIENTS: Final = 28
+_SIGNED_AFTER_DAYS: Final = 45
+"""What is older has been signed, so that the worklist is as long as a working clinic's."""
 _FAMILY_NAMES: Final = (
     "Alder",
     "Birch",
@@ -68,7 +72,8 @@ def load_demo(*, instance_folder: Path) -> None:
     """Make the demo clinic, its account and its records, if the database is empty.
 
     The account's password is drawn at random and kept in the instance folder, readable by its owner alone.
-    Without a usable model the patients are made without images.
+    Most patients are drawn by lot; the last ones show, one each, what the record can do (`demo_stories`). Without a
+    usable model the patients by lot are made without images, and the stories are left out.
     """
     if not is_demo_wanted():
         return
@@ -81,9 +86,11 @@ def load_demo(*, instance_folder: Path) -> None:
     user.clinic = clinic
     actor = Actor(user=user)
     random = np.random.default_rng(2026)
+    storyteller = Storyteller(actor=actor, random=random)
     try:
         for number in range(1, _PATIENTS + 1):
-            _add_patient(number, random, actor)
+            _add_patient(number, random, storyteller)
+        storyteller.tell_all()
     except UnavailableError as error:
         logger.warning("the demo has no images: %s", error.__cause__ or error)
 
@@ -100,7 +107,8 @@ def find_demo_account(*, instance_folder: Path) -> tuple[str, str] | None:
         return None
 
 
-def _add_patient(number: int, random: np.random.Generator, actor: Actor) -> None:
+def _add_patient(number: int, random: np.random.Generator, storyteller: Storyteller) -> None:
+    actor = storyteller.actor
     gender = random.choice(list(Gender), p=[0.48, 0.46, 0.03, 0.03])
     skin_type = random.choice(list(FitzpatrickSkinType), p=[0.15, 0.35, 0.3, 0.1, 0.06, 0.04])
     patient = register_patient(
@@ -120,24 +128,29 @@ def _add_patient(number: int, random: np.random.Generator, actor: Actor) -> None
         actor=actor,
     )
     for lesion_number in range(1 + int(random.random() < 0.35)):
+        region = REGIONS[int(random.integers(len(REGIONS)))]
         lesion = add_lesion(
             patient_public_id=patient.public_id,
-            anatom_site_general=AnatomSiteGeneral(random.choice(list(AnatomSiteGeneral)[:6])),
-            description="Drawn for the demo",
+            place=storyteller.mark(region.key),
+            description=DRAWN,
             actor=actor,
         )
         irregularity = float(random.beta(0.6, 1.1))  # the served model calls about a third malignant
         days_ago = int(random.integers(0, 400))
         for visit in range(1 + int(random.random() < 0.4)):
-            record_examination(
+            taken = int(days_ago * (1 - visit / 2))
+            record = record_examination(
                 lesion_public_id=lesion.public_id,
                 upload=draw_lesion(
                     seed=number * 10 + lesion_number, irregularity=irregularity, size=1 + 0.12 * visit
                 ),
                 image_type=ImageType.DERMOSCOPIC,
-                captured_at=utc_now() - timedelta(days=days_ago * (1 - visit / 2), minutes=5),
+                captured_at=utc_now() - timedelta(days=taken, minutes=5),
+                quality_override_reason=DRAWN,
                 actor=actor,
             )
+            if taken > _SIGNED_AFTER_DAYS:
+                storyteller.sign_back_then(record, plan=ReviewPlan.REASSURE, days_ago=taken - 1)
 
 
 def _password_file(instance_folder: Path) -> Path:

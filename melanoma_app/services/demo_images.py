@@ -35,12 +35,14 @@ def draw_lesion(*, seed: int, irregularity: float, size: float = 1.0) -> bytes:
     random = np.random.default_rng(seed)
     skin = np.array(random.choice(_SKIN_TONES), dtype=float)
     pigment = skin * (
-        1 - np.array(_LIGHT_ABSORBED) * (0.22 + 0.6 * irregularity) * random.uniform(0.85, 1.15)
+        1 - np.array(_LIGHT_ABSORBED) * (0.22 + 0.7 * irregularity) * random.uniform(0.85, 1.15)
     )
     pixels = skin + _blotches(random, scale_px=60) * 4 + _blotches(random, scale_px=6) * 1.5
     depth = _outline(random, irregularity, size)
     shade = np.clip(1 - 0.3 * _blotches(random, scale_px=28) * irregularity, 0.5, 1.4)
     pixels = pixels * (1 - depth) + pigment * shade * depth
+    # The skin's fine relief: without it the quality gate calls the picture blurred.
+    pixels = pixels + _blotches(random, scale_px=3) * 2.5
     image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
     ImageDraw.Draw(image).text(
         (10, IMAGE_SIZE_PX - 28), _CAPTION, fill=(70, 40, 30), font=ImageFont.load_default(size=18)
@@ -56,7 +58,7 @@ def _outline(random: np.random.Generator, irregularity: float, size: float) -> P
     angle = np.arctan2(y, x)
     radius = 0.4 * size * random.uniform(0.85, 1.1)
     for wave in range(2, 9):
-        radius = radius + 0.05 * irregularity / wave * 2 * np.sin(wave * angle + random.uniform(0, 2 * np.pi))
+        radius = radius + 0.08 * irregularity / wave * 2 * np.sin(wave * angle + random.uniform(0, 2 * np.pi))
     stretched = np.hypot(x * (1 + 0.35 * irregularity), y)
     depth: Pixels = np.clip((radius - stretched) / (0.04 + 0.1 * (1 - irregularity)), 0, 1)
     return depth[..., np.newaxis]

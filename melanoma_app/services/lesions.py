@@ -1,70 +1,132 @@
-"""Lesions of a patient, with their images and the latest prediction of each."""
+"""Lesions of a patient: where each is, and its photographs with what was said of them."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Final
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import contains_eager, joinedload
+from sqlalchemy.orm import contains_eager
 
 from melanoma_app.errors import InvalidInputError, NotFoundError
 from melanoma_app.extensions import db
-from melanoma_app.models import Lesion, LesionImage, Patient, Prediction
-from melanoma_app.models.prediction import is_latest_of_image
-from melanoma_app.models.vocabulary import AnatomSiteGeneral, AuditAction
+from melanoma_app.models import Lesion, Patient, Prediction, Review
+from melanoma_app.models.vocabulary import AnatomSiteGeneral, AuditAction, Laterality
 from melanoma_app.services.actor import Actor
 from melanoma_app.services.audit import record_event
-from melanoma_app.services.patients import find_patient
+from melanoma_app.services.body_map import BodyPlace, LesionSite, check_place, describe_site
+from melanoma_app.services.lesion_images import ImageRecord, list_image_records
+from melanoma_app.services.patients import find_patient, lock_patient
 from melanoma_app.services.text import tidy_paragraphs
 
 MAXIMUM_DESCRIPTION_LENGTH = 500
+_COLUMNS_OF_THE_PLACE: Final = ("body_view", "body_x", "body_y")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LesionRecord:
-    """A lesion with the latest prediction of each of its images, newest image first."""
+    """A lesion with its photographs, newest first."""
 
     lesion: Lesion
-    predictions: Sequence[Prediction]
+    images: Sequence[ImageRecord]
+
+    @property
+    def site(self) -> LesionSite:
+        """Where the lesion is, in words and codes."""
+        return describe_site(self.lesion)
+
+    @property
+    def predictions(self) -> Sequence[Prediction]:
+        """The newest answer about each photograph that a model has looked at, newest photograph first."""
+        return [image.prediction for image in self.images if image.prediction]
+
+    @property
+    def newest_review(self) -> Review | None:
+        """The review that was signed last: its plan is the one in force."""
+        reviews = [image.review for image in self.images if image.review]
+        return max(reviews, key=lambda review: (review.signed_at, review.id), default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PatientRecord:
-    """A patient with every lesion."""
+    """A patient with every lesion, by number."""
 
     patient: Patient
     lesions: Sequence[LesionRecord]
 
+    @property
+    def next_lesion_number(self) -> int:
+        """The number that the next lesion will get, unless somebody else adds one first."""
+        return max((entry.lesion.number for entry in self.lesions), default=0) + 1
+
 
 def add_lesion(
-    *, patient_public_id: uuid.UUID, anatom_site_general: AnatomSiteGeneral, description: str, actor: Actor
+    *,
+    patient_public_id: uuid.UUID,
+    description: str,
+    actor: Actor,
+    place: BodyPlace | None = None,
+    anatom_site_general: AnatomSiteGeneral | None = None,
+    laterality: Laterality | None = None,
 ) -> Lesion:
     """Add a lesion to a patient; it gets the patient's next number.
 
+    Site and side come from the place on the body map. Whoever gives them as well must say the same; without a place
+    the site is required.
+
     Raises:
         NotFoundError: The clinic has no such patient.
-        InvalidInputError: The description is too long.
+        InvalidInputError: The place is off the body or contradicts the site or side, no site is given, or the
+            description is too long. Nothing is added.
     """
-    description = tidy_paragraphs(description)
-    if len(description) > MAXIMUM_DESCRIPTION_LENGTH:
-        message = f"A description has up to {MAXIMUM_DESCRIPTION_LENGTH} characters."
-        raise InvalidInputError(message, fields={"description": [message]})
-    patient = find_patient(public_id=patient_public_id, actor=actor)
-    # The patient's row is locked so that two lesions added at once get two numbers.
-    db.session.execute(select(Patient.id).where(Patient.id == patient.id).with_for_update())
+    values = _check_values(description, place, anatom_site_general, laterality)
+    # Locked: two lesions added at once get two numbers, and none is added to a record that is being merged.
+    patient = lock_patient(public_id=patient_public_id, actor=actor)
     count = db.session.scalar(select(func.max(Lesion.number)).where(Lesion.patient_id == patient.id)) or 0
-    lesion = Lesion(
-        public_id=uuid.uuid4(),
-        patient=patient,
-        number=count + 1,
-        anatom_site_general=anatom_site_general,
-        description=description,
-    )
+    lesion = Lesion(public_id=uuid.uuid4(), patient=patient, number=count + 1, **values)
     db.session.add(lesion)
     record_event(
         action=AuditAction.LESION_ADDED, actor=actor, subject_public_id=lesion.public_id, patient=patient
+    )
+    db.session.commit()
+    return lesion
+
+
+def edit_lesion(
+    *,
+    public_id: uuid.UUID,
+    description: str,
+    actor: Actor,
+    place: BodyPlace | None = None,
+    anatom_site_general: AnatomSiteGeneral | None = None,
+    laterality: Laterality | None = None,
+) -> Lesion:
+    """Replace what is said of where a lesion is and what it looks like; its number stays.
+
+    All of it is given, changed or not: without a place the lesion is on the map no more. The audit entry names what
+    changed, not the values.
+
+    Raises:
+        NotFoundError: There is none, or none in the actor's clinic.
+        InvalidInputError: As for `add_lesion`; the record is unchanged.
+    """
+    values = _check_values(description, place, anatom_site_general, laterality)
+    lesion = find_lesion(public_id=public_id, actor=actor)
+    changed = {
+        "place" if name in _COLUMNS_OF_THE_PLACE else name
+        for name, value in values.items()
+        if getattr(lesion, name) != value
+    }
+    for name, value in values.items():
+        setattr(lesion, name, value)
+    record_event(
+        action=AuditAction.LESION_EDITED,
+        actor=actor,
+        subject_public_id=lesion.public_id,
+        patient=lesion.patient,
+        details={"changed": sorted(changed)},
     )
     db.session.commit()
     return lesion
@@ -102,7 +164,9 @@ def read_lesion(*, public_id: uuid.UUID, actor: Actor) -> Lesion:
 
 
 def read_patient_record(*, public_id: uuid.UUID, actor: Actor) -> PatientRecord:
-    """A patient with all lesions, images and latest predictions; the reading is audited.
+    """A patient with all lesions, photographs, newest answers and reviews; the reading is audited.
+
+    It takes the same number of queries however many lesions and photographs there are.
 
     Raises:
         NotFoundError: The clinic has no such patient.
@@ -111,21 +175,46 @@ def read_patient_record(*, public_id: uuid.UUID, actor: Actor) -> PatientRecord:
     lesions = db.session.scalars(
         select(Lesion).where(Lesion.patient_id == patient.id).order_by(Lesion.number)
     ).all()
-    predictions: dict[int, list[Prediction]] = {lesion.id: [] for lesion in lesions}
-    for prediction in db.session.scalars(
-        select(Prediction)
-        .join(Prediction.lesion_image)
-        .join(LesionImage.lesion)
-        .where(Lesion.patient_id == patient.id, is_latest_of_image())
-        .order_by(LesionImage.captured_at.desc(), LesionImage.id.desc())
-        .options(contains_eager(Prediction.lesion_image), joinedload(Prediction.model_version))
-    ):
-        predictions[prediction.lesion_image.lesion_id].append(prediction)
+    images = list_image_records(lesion_ids=[lesion.id for lesion in lesions])
     record_event(
         action=AuditAction.PATIENT_READ, actor=actor, subject_public_id=patient.public_id, patient=patient
     )
     db.session.commit()
     return PatientRecord(
         patient=patient,
-        lesions=[LesionRecord(lesion=lesion, predictions=predictions[lesion.id]) for lesion in lesions],
+        lesions=[LesionRecord(lesion=lesion, images=images[lesion.id]) for lesion in lesions],
     )
+
+
+def _check_values(
+    description: str,
+    place: BodyPlace | None,
+    site: AnatomSiteGeneral | None,
+    laterality: Laterality | None,
+) -> dict[str, Any]:
+    """The column values, or a refusal that names the wrong field."""
+    description = tidy_paragraphs(description)
+    if len(description) > MAXIMUM_DESCRIPTION_LENGTH:
+        raise _refused("description", f"A description has up to {MAXIMUM_DESCRIPTION_LENGTH} characters.")
+    values: dict[str, Any] = dict.fromkeys(_COLUMNS_OF_THE_PLACE)
+    if place is not None:
+        region = check_place(place)
+        for field, given, found in (
+            ("anatom_site_general", site, region.anatom_site_general),
+            ("laterality", laterality, region.laterality),
+        ):
+            if given is not None and given != found:
+                raise _refused(
+                    field,
+                    f"The mark on the map is at “{region.label}”, which is {found}, not {given}. "
+                    "Correct the choice, or move or clear the mark.",
+                )
+        site, laterality = region.anatom_site_general, region.laterality
+        values |= {"body_view": place.view, "body_x": place.x, "body_y": place.y}
+    if site is None:
+        raise _refused("anatom_site_general", "Mark the lesion on the map, or choose its site.")
+    return values | {"anatom_site_general": site, "laterality": laterality, "description": description}
+
+
+def _refused(field: str, message: str) -> InvalidInputError:
+    return InvalidInputError(message, fields={field: [message]})

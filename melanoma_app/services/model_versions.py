@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import asdict
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -15,13 +17,17 @@ from ml.inference import ModelManifest
 
 
 def ensure_model_version(*, manifest: ModelManifest) -> ModelVersion:
-    """The row of a released model, made when the model is first seen; commits."""
+    """The row of a released model, made when the model is first seen; commits.
+
+    What an older program did not yet read from the manifest is filled in; what is recorded is never replaced.
+    """
     known = select(ModelVersion).where(
         ModelVersion.name == manifest.name,
         ModelVersion.version == manifest.version,
         ModelVersion.sha256 == manifest.sha256,
     )
     if (found := db.session.scalars(known).one_or_none()) is not None:
+        _fill_in(found, manifest)
         return found
     model_version = ModelVersion(
         public_id=uuid.uuid4(),
@@ -34,6 +40,7 @@ def ensure_model_version(*, manifest: ModelManifest) -> ModelVersion:
         threshold=manifest.threshold,
         sensitivity=manifest.operating_point.sensitivity,
         specificity=manifest.operating_point.specificity,
+        **_measured(manifest),
     )
     try:
         # A savepoint: what the session has loaded stays usable.
@@ -51,3 +58,25 @@ def ensure_model_version(*, manifest: ModelManifest) -> ModelVersion:
     )
     db.session.commit()
     return model_version
+
+
+def _measured(manifest: ModelManifest) -> dict[str, Any]:
+    """The uncertain band and what the threshold reached on unseen images, by column; None where not known."""
+    band, performance = manifest.uncertain_band, manifest.test_performance
+    return {
+        "uncertain_from": band.low if band else None,
+        "uncertain_to": band.high if band else None,
+        "test_performance": asdict(performance) if performance else None,
+    }
+
+
+def _fill_in(model_version: ModelVersion, manifest: ModelManifest) -> None:
+    missing = {
+        name: value
+        for name, value in _measured(manifest).items()
+        if value is not None and getattr(model_version, name) is None
+    }
+    if missing:
+        for name, value in missing.items():
+            setattr(model_version, name, value)
+        db.session.commit()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
@@ -16,16 +18,34 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from melanoma_app.errors import ConflictError, InvalidInputError, NotFoundError
 from melanoma_app.extensions import db
-from melanoma_app.models import Patient
+from melanoma_app.models import Patient, PatientMerge
 from melanoma_app.models.base import utc_now
 from melanoma_app.models.vocabulary import AuditAction, BirthDatePrecision, FitzpatrickSkinType, Gender
 from melanoma_app.services.actor import Actor
 from melanoma_app.services.audit import record_event
+from melanoma_app.services.consent_purposes import CONSENT_FIELDS, note_decisions
+from melanoma_app.services.name_search import replace_search_keys
+from melanoma_app.services.patient_merges import find_merge_of
 from melanoma_app.services.text import search_name, tidy_mrn, tidy_text
 
 OLDEST_AGE_YEARS: Final = 130
 """The oldest documented person reached 122 years (Robine and Allard 1998, doi 10.1126/science.279.5358.1831h)."""
 _MRN: Final = re.compile(r"[A-Z0-9][A-Z0-9./_-]{0,31}")
+
+
+class MergedPatientError(ConflictError):
+    """The record was merged into another one, so it is neither read nor written.
+
+    Args:
+        merge: Which holds; with the kept patient.
+    """
+
+    def __init__(self, merge: PatientMerge) -> None:
+        self.kept_public_id = merge.kept.public_id
+        super().__init__(
+            "This record was merged into another record of the same person. "
+            f"Open that one: {self.kept_public_id}."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +73,12 @@ def register_patient(*, details: PatientDetails, actor: Actor) -> Patient:
         InvalidInputError: A value cannot be right; `fields` says which and why.
         ConflictError: The clinic already has a patient with that MRN.
     """
-    patient = Patient(public_id=uuid.uuid4(), clinic_id=actor.clinic_id, **_check_details(details, actor))
-    db.session.add(patient)
-    _flush_or_refuse(patient.mrn)
+    values = _check_details(details, actor)
+    patient = Patient(public_id=uuid.uuid4(), clinic_id=actor.clinic_id, **values)
+    with _refusing_taken_mrn(values["mrn"]):
+        db.session.add(patient)
+    replace_search_keys(patient)
+    note_decisions(patient=patient, fields=values, actor=actor)
     record_event(
         action=AuditAction.PATIENT_REGISTERED,
         actor=actor,
@@ -77,20 +100,22 @@ def edit_patient(*, public_id: uuid.UUID, details: PatientDetails, version: int,
 
     Raises:
         NotFoundError: The clinic has no such patient.
-        InvalidInputError: A value cannot be right.
+        InvalidInputError: A value cannot be right, or an answer about a consent would be taken out of the record.
         ConflictError: Somebody else has edited meanwhile, or another patient holds the MRN; nothing is changed.
     """
     patient = find_patient(public_id=public_id, actor=actor)
     if patient.version != version:
         raise _edited_meanwhile()
-    changed = sorted(
-        name for name, value in _check_details(details, actor).items() if _assign(patient, name, value)
-    )
+    values = _check_details(details, actor)
+    _refuse_unasking(patient, values)
     try:
-        _flush_or_refuse(patient.mrn)
+        with _refusing_taken_mrn(values["mrn"]):
+            changed = sorted(name for name, value in values.items() if _assign(patient, name, value))
     except StaleDataError as error:
-        db.session.rollback()
         raise _edited_meanwhile() from error
+    if "search_name" in changed:
+        replace_search_keys(patient)
+    note_decisions(patient=patient, fields=changed, actor=actor)
     record_event(
         action=AuditAction.PATIENT_EDITED,
         actor=actor,
@@ -105,8 +130,12 @@ def edit_patient(*, public_id: uuid.UUID, details: PatientDetails, version: int,
 def find_patient(*, public_id: uuid.UUID, actor: Actor) -> Patient:
     """The clinic's patient of that id, for other services: nothing is audited.
 
+    Every way to a patient's record leads through here, so this is the one place that keeps a merged record from
+    being written to, or read as if it were still the whole one.
+
     Raises:
         NotFoundError: There is none, or none in the actor's clinic.
+        MergedPatientError: It was merged into another record, which the error names.
     """
     patient = db.session.scalars(
         select(Patient)
@@ -115,7 +144,27 @@ def find_patient(*, public_id: uuid.UUID, actor: Actor) -> Patient:
     ).one_or_none()
     if patient is None:
         raise NotFoundError("There is no such patient in your clinic. Search for the name or the MRN.")
+    if (merge := find_merge_of(patient)) is not None:
+        raise MergedPatientError(merge)
     return patient
+
+
+def lock_patient(*, public_id: uuid.UUID, actor: Actor) -> Patient:
+    """As `find_patient`, with the row locked until the transaction ends and as the last writer left it.
+
+    Whoever adds to a patient's record takes the lock, so that a merge at the same moment waits, or is seen.
+
+    Raises:
+        NotFoundError: There is none, or none in the actor's clinic.
+        MergedPatientError: It was merged into another record.
+    """
+    db.session.scalars(
+        select(Patient)
+        .where(Patient.public_id == public_id, Patient.clinic_id == actor.clinic_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    return find_patient(public_id=public_id, actor=actor)
 
 
 def read_patient(*, public_id: uuid.UUID, actor: Actor) -> Patient:
@@ -175,11 +224,21 @@ def _assign(patient: Patient, name: str, value: Any) -> bool:
     return True
 
 
-def _flush_or_refuse(mrn: str) -> None:
+def _refuse_unasking(patient: Patient, values: dict[str, Any]) -> None:
+    """An answer can be changed, but not made to look as if nobody had asked."""
+    unasked = [f for f in CONSENT_FIELDS.values() if values[f] is None and getattr(patient, f) is not None]
+    if unasked:
+        message = "The patient has answered this. Choose yes or no; the earlier answer stays in the history."
+        raise InvalidInputError(message, fields={field: [message] for field in unasked})
+
+
+@contextmanager
+def _refusing_taken_mrn(mrn: str) -> Iterator[None]:
+    """What is changed within is written at its end; a refusal undoes that alone, so that a page can still be made."""
     try:
-        db.session.flush()
+        with db.session.begin_nested():
+            yield
     except IntegrityError as error:
-        db.session.rollback()
         message = f"Another patient of the clinic already has the MRN {mrn}. Search for it before you go on."
         raise ConflictError(message, fields={"mrn": [message]}) from error
 

@@ -3,6 +3,7 @@
 const DELAY_MS = 400;
 
 const form = document.querySelector("form[data-check-url]");
+const understood = form.querySelector("[data-understood]");
 const duplicates = form.querySelector("[data-duplicates]");
 const visited = new Set();
 let timer;
@@ -46,6 +47,7 @@ async function check() {
     if (response.ok && !response.redirected) {
       const answer = await response.json();
       showErrors(answer.errors);
+      showBirth(answer.born);
       showDuplicates(answer.similar);
     }
   } catch (error) {
@@ -67,6 +69,14 @@ function showErrors(errors) {
     const place = field.querySelector(".field__error");
     place.textContent = messages.join(" ");
     place.hidden = messages.length === 0;
+  }
+}
+
+// So that 4.5.1962 or an age is seen as it will be kept, before it is.
+function showBirth(born) {
+  const words = born ? `Born ${born}` : "";
+  if (understood.textContent !== words) {
+    understood.textContent = words;
   }
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 from playwright.sync_api import Page
@@ -21,6 +22,7 @@ def fill_in_patient(page: Page, *, mrn: str, family_name: str, birth_date: str) 
     page.get_by_label("Given name").fill("Maria")
     page.get_by_label("Date of birth").fill(birth_date)
     page.get_by_role("radio", name="Female").check()
+    page.get_by_label("Consent to analysis by a model").select_option("yes")
 
 
 def register(page: Page, *, mrn: str, family_name: str = "Garcia", birth_date: str = "1962-04-27") -> None:
@@ -42,3 +44,19 @@ def send_photograph(page: Page, photograph: Path) -> None:
     """Choose a file and send it."""
     page.locator("input[type=file]").first.set_input_files(photograph)
     page.locator("main form button[type=submit]").click()
+
+
+def mark_on_body(page: Page, region: str) -> None:
+    """Click into a region of the body map."""
+    shape = page.locator(f"[data-region={region}]")
+    shape.scroll_into_view_if_needed()
+    box = shape.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+
+
+def photograph_on(page: Page, photograph: Path, day: date | None = None) -> None:
+    """Choose a file that was taken on a day, and send it."""
+    if day is not None:
+        page.get_by_label("Taken on").fill(day.isoformat())
+    send_photograph(page, photograph)

@@ -8,6 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
+from tests.browser.conftest import PASSWORD, Clinic, sign_in
 from tests.browser.steps import add_lesion, register, send_photograph
 from tests.released import SERVED
 
@@ -18,8 +19,16 @@ PHONE_WIDTH_PX = 360
 
 
 @pytest.fixture
+def signed_in(page: Page, served: Clinic) -> Page:
+    """A clinician's page: clinicians see the most."""
+    served.flask("users", "create", "clara", "--role", "clinician", "--password", PASSWORD)
+    sign_in(page, "clara")
+    return page
+
+
+@pytest.fixture
 def addresses(signed_in: Page, photograph: bytes, tmp_path: Path) -> list[str]:
-    """Every page of a clinic with one result."""
+    """Every page of a clinic with one lesion and two results, one of them signed."""
     page = signed_in
     register(page, mrn="B-1")
     patient = page.url
@@ -27,20 +36,38 @@ def addresses(signed_in: Page, photograph: bytes, tmp_path: Path) -> list[str]:
     new_examination = page.url
     path = tmp_path / "photograph.jpg"
     path.write_bytes(photograph)
-    send_photograph(page, path)
-    page.wait_for_url("**/predictions/*")
+    results = []
+    for _ in range(2):
+        page.goto(new_examination)
+        send_photograph(page, path)
+        page.wait_for_url("**/examinations/*")
+        results.append(page.url)
+    page.get_by_role("radio", name="I agree").check()
+    page.get_by_role("radio", name="Refer").check()
+    page.get_by_role("button", name="Sign", exact=True).click()
+    page.get_by_role("heading", name="Signed review").wait_for()
+    lesion = new_examination.removesuffix("/images/new")
     lists = [
         "/",
         "/patients",
         "/patients?search=nobody",
         "/examinations",
+        "/worklist",
         "/patients/new",
         "/models",
         f"/models/{SERVED.name}",
         "/api-docs",
         "/nowhere",
     ]
-    return [*lists, patient, f"{patient}/edit", new_examination, page.url]
+    return [
+        *lists,
+        *results,
+        *(f"{results[0]}/{page}" for page in ("first-read", "report")),
+        patient,
+        *(f"{patient}/{page}" for page in ("edit", "merge")),
+        lesion,
+        *(f"{lesion}/{page}" for page in ("edit", "compare", "images/new")),
+    ]
 
 
 def test_axe_finds_nothing_serious_when_it_reads_every_page(signed_in: Page, addresses: list[str]) -> None:

@@ -33,12 +33,13 @@ def test_result_is_on_patient_dashboard_and_statistics_when_a_nurse_does_the_mai
     add_lesion(page)
 
     page.locator("input[type=file]").first.set_input_files(photograph_file)
-    preview = page.locator("[data-preview] img")
+    preview = page.locator("[data-shots] img")
     preview.wait_for(state="visible")
     assert preview.evaluate("image => image.decode().then(() => image.naturalWidth)") == 600
     page.locator("main form button[type=submit]").click()
-    page.wait_for_url("**/predictions/*")
-    stored = fetch(served, f"/predictions/{page.url.rsplit('/', 1)[1]}")
+    page.wait_for_url("**/examinations/*")
+    image = fetch(served, f"/images/{page.url.rsplit('/', 1)[1]}")
+    stored = image["prediction"]
     shown = page.locator("main").inner_text()
     assert f"{stored['malignancy_probability'] * 100:.1f} %" in shown
     assert stored["label"].capitalize() in page.get_by_role("heading", level=2).first.inner_text()
@@ -46,7 +47,7 @@ def test_result_is_on_patient_dashboard_and_statistics_when_a_nurse_does_the_mai
     assert f"{stored['model']['name']} {stored['model']['version']}" in shown
 
     page.goto(patient_address)
-    assert page.locator(f"a[href$='{stored['id']}']").first.is_visible()
+    assert page.locator(f"a[href$='{image['id']}']").first.is_visible()
 
     page.goto("/")
     charts = page.locator("figure[data-chart]")
@@ -71,7 +72,7 @@ def test_bar_opens_the_list_behind_it_when_clicked(signed_in: Page, photograph_f
     register(page, mrn="A-2")
     add_lesion(page)
     send_photograph(page, photograph_file)
-    page.wait_for_url("**/predictions/*")
+    page.wait_for_url("**/examinations/*")
     page.goto("/")
     figure = page.locator("figure[data-chart]").nth(1)
     figure.locator("canvas").wait_for(state="visible")
@@ -105,10 +106,11 @@ def test_file_is_refused_with_a_reason_and_the_next_one_works_when_it_is_no_imag
     text = tmp_path / "letter.jpg"
     text.write_text("Dear colleague")
     send_photograph(page, text)
-    page.get_by_role("alert").get_by_text("not a photograph").wait_for()
+    page.get_by_role("status").get_by_text("not a photograph").wait_for()
     assert not served.image_folder.exists() or not [p for p in served.image_folder.rglob("*") if p.is_file()]
+    page.get_by_role("button", name="Remove letter.jpg").click()
     send_photograph(page, photograph_file)
-    page.wait_for_url("**/predictions/*")
+    page.wait_for_url("**/examinations/*")
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
@@ -122,7 +124,7 @@ def test_main_job_works_when_scripts_are_off(
     register(page, mrn="A-5")
     add_lesion(page)
     send_photograph(page, photograph_file)
-    page.wait_for_url("**/predictions/*")
+    page.wait_for_url("**/examinations/*")
     page.goto("/")
     assert page.locator("figure[data-chart] table").count() == 3
     context.close()
@@ -137,7 +139,7 @@ def test_charts_leave_their_tables_when_the_library_cannot_be_loaded(
     register(page, mrn="A-6")
     add_lesion(page)
     send_photograph(page, photograph_file)
-    page.wait_for_url("**/predictions/*")
+    page.wait_for_url("**/examinations/*")
     page.goto("/")
     assert page.locator("figure[data-chart] table").count() == 3
     assert page.locator("figure[data-chart] canvas").first.is_hidden()

@@ -48,7 +48,7 @@ def test_next_photograph_is_scored_by_the_model_that_was_switched_to(
     patient = admin.url
     add_lesion(admin)
     send_photograph(admin, path)
-    admin.wait_for_url("**/predictions/*")
+    admin.wait_for_url("**/examinations/*")
     first = admin.url
     assert f"{OTHER_THRESHOLD * 100:.1f} %" in admin.locator("main").inner_text()
 
@@ -57,7 +57,7 @@ def test_next_photograph_is_scored_by_the_model_that_was_switched_to(
     admin.goto(patient)
     admin.get_by_role("link", name="Photograph lesion 1").click()
     send_photograph(admin, path)
-    admin.wait_for_url("**/predictions/*")
+    admin.wait_for_url("**/examinations/*")
     assert SERVED.name.replace("-", " ") in admin.locator("main").inner_text()
     admin.goto(first)
     assert OTHER_VERSION in admin.locator("main").inner_text()

@@ -8,12 +8,20 @@ from tests.factories.examinations import (
     ModelVersionFactory,
     PredictionFactory,
 )
+from tests.factories.judgements import (
+    AddendumFactory,
+    ChecklistFactory,
+    FirstReadFactory,
+    HistopathologyFactory,
+    ReviewFactory,
+)
 from tests.factories.people import (
     OTHER_PASSWORD,
     PASSWORD,
     ApiTokenFactory,
     ClinicFactory,
     PatientFactory,
+    PatientMergeFactory,
     UserFactory,
     actor_of,
 )
@@ -21,14 +29,20 @@ from tests.factories.people import (
 __all__ = [
     "OTHER_PASSWORD",
     "PASSWORD",
+    "AddendumFactory",
     "ApiTokenFactory",
+    "ChecklistFactory",
     "ClinicFactory",
+    "FirstReadFactory",
+    "HistopathologyFactory",
     "LesionFactory",
     "LesionImageFactory",
     "ModelActivationFactory",
     "ModelVersionFactory",
     "PatientFactory",
+    "PatientMergeFactory",
     "PredictionFactory",
+    "ReviewFactory",
     "UserFactory",
     "actor_of",
     "session",

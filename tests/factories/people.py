@@ -11,7 +11,7 @@ from typing import Any
 
 import factory
 
-from melanoma_app.models import ApiToken, AuditChain, Clinic, Patient, User
+from melanoma_app.models import ApiToken, AuditChain, Clinic, Patient, PatientMerge, User
 from melanoma_app.models.base import utc_now
 from melanoma_app.models.vocabulary import BirthDatePrecision, Gender, Role
 from melanoma_app.services.accounts import _hasher
@@ -80,7 +80,7 @@ class ApiTokenFactory(RecordFactory[ApiToken]):
 
 
 class PatientFactory(RecordFactory[Patient]):
-    """A patient nobody has asked about consents or risks."""
+    """A patient who lets a model look at photographs, and whom nobody has asked anything else."""
 
     class Meta:
         model = Patient
@@ -94,6 +94,20 @@ class PatientFactory(RecordFactory[Patient]):
     birth_date = date(1962, 4, 27)
     birth_date_precision = BirthDatePrecision.EXACT
     gender = Gender.FEMALE
+    consent_to_ai_analysis = True
+
+
+class PatientMergeFactory(RecordFactory[PatientMerge]):
+    """A merge of two patients of one clinic that has not been undone; no lesion was moved."""
+
+    class Meta:
+        model = PatientMerge
+
+    public_id = factory.LazyFunction(uuid.uuid4)
+    kept = factory.SubFactory(PatientFactory)
+    merged = factory.SubFactory(PatientFactory, clinic=factory.SelfAttribute("..kept.clinic"))
+    reason = "Registered twice"
+    merged_by = factory.SubFactory(UserFactory, clinic=factory.SelfAttribute("..kept.clinic"))
 
 
 def actor_of(user: User) -> Actor:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Callable
 from http import HTTPStatus
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
 from melanoma_app.model_shelf import PLOTS
 from melanoma_app.models import Clinic, Lesion, LesionImage, Patient, Prediction, User
+from melanoma_app.models.checklist import ABCDE
 from melanoma_app.models.vocabulary import Role
 from tests.api import PATIENT, error_of, send_image
 from tests.browsing import Browser
-from tests.factories import PASSWORD, LesionFactory, UserFactory
+from tests.factories import PASSWORD, LesionFactory, PatientMergeFactory, ReviewFactory, UserFactory, session
 from tests.records import Records
 
 PAGES = {
@@ -23,6 +26,11 @@ PAGES = {
     "GET /api-docs": "everybody",
     "GET /patients": "staff",
     "GET /examinations": "staff",
+    "GET /worklist": "staff",
+    "GET /worklist/next": "staff",
+    "GET /patients.csv": "exporters",
+    "GET /examinations.csv": "exporters",
+    "GET /worklist.csv": "exporters",
     "GET /models": "everybody",
     "GET /models/{model}": "everybody",
     "GET /models/{model}/plots/{plot}": "everybody",
@@ -33,47 +41,124 @@ PAGES = {
     "GET /patients/{patient}": "staff",
     "GET /patients/{patient}/edit": "staff",
     "POST /patients/{patient}/edit": "staff",
+    "POST /patients/{patient}/consents": "staff",
+    "GET /patients/{patient}/merge": "exporters",
+    "POST /patients/{patient}/merge": "exporters",
+    "POST /merges/{merge}/revert": "exporters",
     "POST /patients/{patient}/lesions": "staff",
+    "GET /lesions/{lesion}/edit": "staff",
+    "POST /lesions/{lesion}/edit": "staff",
+    "GET /lesions/{lesion}": "staff",
+    "GET /lesions/{lesion}/compare": "staff",
+    "POST /lesions/{lesion}/histopathology": "staff",
     "GET /lesions/{lesion}/images/new": "staff",
     "POST /lesions/{lesion}/images/new": "staff",
     "GET /predictions/{prediction}": "staff",
+    "GET /predictions/{prediction}/heat-map": "staff",
+    "GET /examinations/{image}": "staff",
+    "POST /examinations/{image}/score": "staff",
+    "GET /examinations/{image}/report": "staff",
+    "GET /examinations/{image}/report.pdf": "staff",
+    "POST /examinations/{image}/review": "clinicians",
+    "POST /reviews/{review}/addenda": "clinicians",
     "GET /images/{image}": "staff",
+    "GET /images/{image}/thumbnail": "staff",
+    "GET /examinations/{image}/first-read": "clinicians",
+    "POST /examinations/{image}/first-read": "clinicians",
+    "POST /examinations/{image}/checklist": "staff",
+    "GET /patients/{patient}/fhir.json": "exporters",
     "POST /sign-out": "everybody",  # last: it ends the session
 }
 OPERATIONS = {
     "GET /api/v1/patients": "staff",
     "POST /api/v1/patients": "staff",
     "GET /api/v1/patients/{patient}": "staff",
+    "PUT /api/v1/patients/{patient}": "staff",
+    "GET /api/v1/patients/{patient}/timeline": "staff",
+    "GET /api/v1/patients/{patient}/consents": "staff",
+    "POST /api/v1/patients/{patient}/consents": "staff",
+    "GET /api/v1/patients/{patient}/fhir": "exporters",
+    "POST /api/v1/patients/{patient}/merge": "exporters",
+    "POST /api/v1/merges/{merge}/revert": "exporters",
     "POST /api/v1/patients/{patient}/lesions": "staff",
+    "PUT /api/v1/lesions/{lesion}": "staff",
+    "GET /api/v1/lesions/{lesion}/history": "staff",
+    "GET /api/v1/lesions/{lesion}/comparison": "staff",
+    "GET /api/v1/lesions/{lesion}/histopathology": "staff",
+    "POST /api/v1/lesions/{lesion}/histopathology": "staff",
     "POST /api/v1/lesions/{lesion}/images": "staff",
+    "GET /api/v1/images/{image}": "staff",
+    "GET /api/v1/images/{image}/file": "staff",
+    "GET /api/v1/images/{image}/thumbnail": "staff",
+    "POST /api/v1/images/{image}/predictions": "staff",
+    "GET /api/v1/images/{image}/report": "staff",
+    "POST /api/v1/images/{image}/first-reads": "clinicians",
+    "POST /api/v1/images/{image}/checklists": "staff",
+    "POST /api/v1/images/{image}/review": "clinicians",
+    "POST /api/v1/reviews/{review}/addenda": "clinicians",
     "GET /api/v1/predictions/{prediction}": "staff",
+    "GET /api/v1/predictions/{prediction}/heat-map": "staff",
+    "GET /api/v1/worklist": "staff",
     "GET /api/v1/models": "everybody",
     "PUT /api/v1/models/active": "administrators",
     "GET /api/v1/statistics/gender": "everybody",
     "GET /api/v1/statistics/age": "everybody",
     "GET /api/v1/statistics/outcomes": "everybody",
 }
+BODIES = {
+    "PUT /api/v1/patients/{patient}": PATIENT | {"version": 1},
+    "POST /api/v1/patients/{patient}/consents": {"purpose": "research", "is_given": True},
+    "POST /api/v1/patients/{patient}/merge": {"merged_patient_id": str(uuid.uuid4()), "reason": "x"},
+    "POST /api/v1/patients/{patient}/lesions": {"anatom_site_general": "head/neck"},
+    "PUT /api/v1/lesions/{lesion}": {"anatom_site_general": "head/neck"},
+    "POST /api/v1/lesions/{lesion}/histopathology": {
+        "diagnosis": "Naevus",
+        "outcome": "benign",
+        "reported_on": "2026-01-01",
+    },
+    "POST /api/v1/images/{image}/first-reads": {"impression": "benign"},
+    "POST /api/v1/images/{image}/checklists": {"abcde": dict.fromkeys(ABCDE, False)},
+    "POST /api/v1/images/{image}/review": {
+        "prediction_id": None,
+        "conclusion": "benign",
+        "plan": "reassure",
+    },
+    "POST /api/v1/reviews/{review}/addenda": {"text": "x"},
+}
+"""What the operations take that take anything; a photograph is sent by `send_image`."""
 PUBLIC = {"GET /sign-in", "POST /sign-in", "GET /api/v1/openapi.json", "GET /static/{}"}
 IN_GROUP = {
     "everybody": {Role.ADMIN, Role.CLINICIAN, Role.NURSE, Role.ANALYST},
     "staff": {Role.ADMIN, Role.CLINICIAN, Role.NURSE},
+    "clinicians": {Role.CLINICIAN},
+    "exporters": {Role.ADMIN, Role.CLINICIAN},
     "administrators": {Role.ADMIN},
 }
 
 
 @pytest.fixture
 def ids(
-    client: FlaskClient, headers: dict[str, str], clinic: Clinic, records: Records, photograph: bytes
+    client: FlaskClient,
+    headers: dict[str, str],
+    clinic: Clinic,
+    user: User,
+    records: Records,
+    photograph: bytes,
 ) -> dict[str, str]:
     """The public ids of one record of each kind in the clinic, and the model that scored it."""
     lesion = LesionFactory(patient__clinic=clinic)
     answer = send_image(client, lesion.public_id, headers, photograph).json
+    prediction, image = session.scalars(select(Prediction)).one(), session.scalars(select(LesionImage)).one()
+    review = ReviewFactory(prediction=prediction, lesion_image=image, signed_by=user)
+    model = answer["prediction"]["model"]
     return {
-        "patient": answer["image"]["patient_id"],
-        "lesion": answer["image"]["lesion_id"],
-        "image": answer["image"]["id"],
-        "prediction": answer["id"],
-        "model": f"{answer['model']['name']}-{answer['model']['version']}",
+        "patient": answer["patient_id"],
+        "lesion": answer["lesion_id"],
+        "image": answer["id"],
+        "prediction": answer["prediction"]["id"],
+        "review": str(review.public_id),
+        "merge": str(PatientMergeFactory(kept__clinic=clinic).public_id),
+        "model": f"{model['name']}-{model['version']}",
         "plot": next(iter(PLOTS)),
     }
 
@@ -182,20 +267,19 @@ class TestAnotherClinic:
     ) -> None:
         headers = token_headers(outsider)
 
-        for kind in ("patient", "prediction"):
-            error_of(client.get(f"/api/v1/{kind}s/{ids[kind]}", headers=headers), HTTPStatus.NOT_FOUND)
-        lesion = {"anatom_site_general": "head/neck"}
-        error_of(
-            client.post(f"/api/v1/patients/{ids['patient']}/lesions", json=lesion, headers=headers),
-            HTTPStatus.NOT_FOUND,
-        )
+        for endpoint in (one for one in OPERATIONS if "{" in one and not one.endswith("/images")):
+            method, _, address = endpoint.partition(" ")
+            body = BODIES.get(endpoint)
+            response = client.open(address.format(**ids), method=method, json=body, headers=headers)
+            error_of(response, HTTPStatus.NOT_FOUND)
         error_of(send_image(client, ids["lesion"], headers, photograph), HTTPStatus.NOT_FOUND)
         assert records.count(Lesion) == records.count(LesionImage) == 1
 
     def test_edit_changes_nothing_when_sent_by_page(
         self, sign_in: Callable[[User], Browser], outsider: User, ids: dict[str, str], records: Records
     ) -> None:
-        before = records.one(Patient)
+        is_theirs = Patient.public_id == uuid.UUID(ids["patient"])
+        before = records.one(Patient, is_theirs)
 
         response = sign_in(outsider).post(
             f"/patients/{ids['patient']}/edit",
@@ -209,7 +293,7 @@ class TestAnotherClinic:
         )
 
         assert response.status_code == 404
-        after = records.one(Patient)
+        after = records.one(Patient, is_theirs)
         assert (after.family_name, after.version) == (before.family_name, before.version)
 
     @pytest.mark.parametrize("address", ["/patients", "/examinations", "/"])

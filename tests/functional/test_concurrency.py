@@ -20,6 +20,7 @@ from melanoma_app.models import (
     ModelActivation,
     ModelVersion,
     Patient,
+    PatientMerge,
     Prediction,
     User,
 )
@@ -27,6 +28,7 @@ from melanoma_app.models.vocabulary import AuditAction, Role
 from melanoma_app.services.audit import verify_chains
 from tests.api import PATIENT, send_image
 from tests.browsing import Browser
+from tests.examining import FILES_AN_IMAGE
 from tests.factories import LesionFactory, PatientFactory, UserFactory
 from tests.records import Records
 from tests.released import OTHER, OTHER_THRESHOLD, SERVED
@@ -112,9 +114,10 @@ def test_all_are_kept_when_all_send_their_first_photograph(
     answers = at_once(lambda _: send_image(app.test_client(), lesion.public_id, headers, photograph))
 
     assert [answer.status_code for answer in answers] == [201] * PEOPLE
-    assert len({answer.json["malignancy_probability"] for answer in answers}) == 1
+    assert len({answer.json["prediction"]["malignancy_probability"] for answer in answers}) == 1
     assert records.count(ModelVersion) == 1
-    assert records.count(LesionImage) == records.count(Prediction) == len(records.files()) == PEOPLE
+    assert records.count(LesionImage) == records.count(Prediction) == PEOPLE
+    assert len(records.files()) == PEOPLE * FILES_AN_IMAGE
 
 
 def test_one_edit_is_kept_when_all_save_at_once(
@@ -136,6 +139,29 @@ def test_one_edit_is_kept_when_all_save_at_once(
     assert len(winners) == 1
     stored = records.one(Patient)
     assert (stored.given_name, stored.version) == (f"Name{winners[0]}", 2)
+
+
+def test_one_merge_is_kept_when_all_merge_at_once_either_way_round(
+    sign_in: Callable[..., Browser], user: object, clinic: Clinic, at_once: AtOnce, records: Records
+) -> None:
+    lesions = [LesionFactory(patient__clinic=clinic) for _ in range(2)]
+    one, other = (lesion.patient.public_id for lesion in lesions)
+    addresses = (f"/patients/{one}/merge?merged={other}", f"/patients/{other}/merge?merged={one}")
+    browsers = [sign_in(user) for _ in range(PEOPLE)]
+    pages = [browser.open(addresses[number % 2]) for number, browser in enumerate(browsers)]
+
+    answers = at_once(
+        lambda number: (
+            browsers[number]
+            .send(pages[number].form(), pages[number], follow=False, reason=f"Reason {number}")
+            .response
+        )
+    )
+
+    assert {answer.status_code for answer in answers} <= {303, 422}
+    merge = records.one(PatientMerge)
+    moved = sorted((lesion.patient_id, lesion.number) for lesion in records.all(Lesion))
+    assert moved == [(merge.kept_id, 1), (merge.kept_id, 2)]
 
 
 def test_entries_stand_in_one_row_when_all_read_at_once(

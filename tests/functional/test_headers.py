@@ -37,10 +37,10 @@ def ids(client: FlaskClient, headers: dict[str, str], clinic: Clinic, photograph
     lesion = LesionFactory(patient__clinic=clinic)
     answer = send_image(client, lesion.public_id, headers, photograph).json
     return {
-        "patient": answer["image"]["patient_id"],
-        "lesion": answer["image"]["lesion_id"],
-        "image": answer["image"]["id"],
-        "prediction": answer["id"],
+        "patient": answer["patient_id"],
+        "lesion": answer["lesion_id"],
+        "image": answer["id"],
+        "prediction": answer["prediction"]["id"],
     }
 
 

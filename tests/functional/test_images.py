@@ -21,7 +21,10 @@ from tests.records import Records
 def image(client: FlaskClient, headers: dict[str, str], clinic: Clinic, records: Records) -> LesionImage:
     """A photograph that came as a CMYK JPEG."""
     lesion = LesionFactory(patient__clinic=clinic)
-    assert send_image(client, lesion.public_id, headers, make_cmyk()).status_code == 201
+    assert (
+        send_image(client, lesion.public_id, headers, make_cmyk(), quality_override_reason="Odd").status_code
+        == 201
+    )
     return records.one(LesionImage)
 
 
@@ -53,12 +56,23 @@ def test_image_is_sent_again_when_the_browser_has_another(browser: Browser, imag
     assert response.status_code == 200
 
 
+def test_thumbnail_is_small_and_not_sent_again_when_the_browser_has_it(
+    browser: Browser, image: LesionImage
+) -> None:
+    address = f"/images/{image.public_id}/thumbnail"
+    response = browser.client.get(address)
+
+    assert (response.status_code, response.mimetype) == (200, "image/jpeg")
+    assert len(response.data) < 20_000
+    again = browser.client.get(address, headers={"If-None-Match": response.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+
+
 @pytest.mark.parametrize("damage", ["flipped bit", "cut", "gone", "unreadable"])
 def test_image_is_refused_when_its_file_is_damaged(
     browser: Browser, image: LesionImage, records: Records, damage: str
 ) -> None:
-    (file,) = records.files()
-    spoil(file, damage)
+    spoil(records.stored(image.storage_key), damage)
 
     page = browser.open(f"/images/{image.public_id}")
 
@@ -69,12 +83,9 @@ def test_image_is_refused_when_its_file_is_damaged(
 def test_result_page_works_when_the_image_is_damaged(
     browser: Browser, image: LesionImage, records: Records
 ) -> None:
-    (file,) = records.files()
-    spoil(file, "gone")
+    spoil(records.stored(image.storage_key), "gone")
 
-    overview = browser.open("/")
-    (result,) = {link for link in overview.links() if link.startswith("/predictions/")}
-    assert browser.open(result).status == 200
+    assert browser.open(f"/examinations/{image.public_id}").status == 200
 
 
 def test_look_is_audited_when_the_image_is_opened(

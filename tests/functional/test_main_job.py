@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import UTC, datetime
 
@@ -55,7 +56,7 @@ def test_result_page_says_what_the_model_says_when_photographed_through_pages(
 
     model = Classifier.load(SERVED)
     expected = model.predict(decode_image(photograph))
-    assert page.path.startswith("/predictions/")
+    assert page.path.startswith("/examinations/")
     assert expected.label.capitalize() in words(page.soup.find("h2", id="verdict-title"))
     assert f"{expected.probability * 100:.1f} %" in page.text
     assert f"{expected.threshold * 100:.1f} %" in page.text
@@ -71,30 +72,31 @@ def test_result_page_says_benign_when_the_model_does(browser: Browser) -> None:
 
     page = photograph_through_pages(browser, benign)
 
-    assert words(page.soup.find("h2", id="verdict-title")) == "Benign"
+    assert words(page.soup.find("h2", id="verdict-title")).startswith("Benign ")
 
 
 def test_result_stands_on_the_patients_page_when_photographed(browser: Browser, photograph: bytes) -> None:
     result = photograph_through_pages(browser, photograph)
-    (patient,) = {link.partition("#")[0] for link in result.links() if "#lesion-1" in link}
+    (patient,) = {link for link in result.links() if re.fullmatch("/patients/[0-9a-f-]{36}", link)}
 
     page = browser.open(patient)
 
     assert page.heading == "García, Ana"
     assert result.path in page.links()
-    images = [str(image["src"]) for image in page.soup.find_all("img", class_="photograph__image")]
-    assert [browser.open(source).headers["Content-Type"] for source in images] == ["image/jpeg"]
+    images = [str(image["src"]) for image in page.soup.select('img[src^="/images/"]')]
+    assert {browser.open(source).headers["Content-Type"] for source in images} == {"image/jpeg"}
 
 
 def test_result_stands_on_the_dashboard_when_photographed(
     browser: Browser, photograph: bytes, records: Records
 ) -> None:
-    result = photograph_through_pages(browser, photograph)
+    photograph_through_pages(browser, photograph)
 
     overview = browser.open("/")
 
-    assert result.path in overview.links()
-    label = records.one(Prediction).label.value
+    prediction = records.one(Prediction)
+    assert f"/predictions/{prediction.public_id}" in overview.links()
+    label = prediction.label.value
     cells = overview.soup.select(f"#by-gender td[data-series={label}]")
     assert [int(str(cell["data-value"])) for cell in cells] == [1, 0, 0, 0]
 
@@ -102,14 +104,15 @@ def test_result_stands_on_the_dashboard_when_photographed(
 def test_record_is_the_same_over_rest_when_photographed_through_pages(
     browser: Browser, headers: dict[str, str], client: FlaskClient, photograph: bytes, records: Records
 ) -> None:
-    result = photograph_through_pages(browser, photograph)
+    photograph_through_pages(browser, photograph)
+    prediction = records.one(Prediction)
 
-    answer = client.get(f"/api/v1{result.path}", headers=headers).json
+    answer = client.get(f"/api/v1/predictions/{prediction.public_id}", headers=headers).json
 
-    assert answer["malignancy_probability"] == records.one(Prediction).malignancy_probability
+    assert answer["malignancy_probability"] == prediction.malignancy_probability
     patient = client.get(f"/api/v1/patients/{answer['image']['patient_id']}", headers=headers).json
     assert patient["mrn"] == "A-100"
-    assert [one["id"] for one in patient["lesions"][0]["predictions"]] == [answer["id"]]
+    assert [one["prediction"]["id"] for one in patient["lesions"][0]["images"]] == [answer["id"]]
 
 
 def test_main_job_is_done_when_rest_alone_is_used(
@@ -127,15 +130,16 @@ def test_main_job_is_done_when_rest_alone_is_used(
 
     made = send_image(client, lesion.json["id"], headers, photograph, image_type="clinical: close-up")
     assert made.status_code == 201
-    prediction = client.get(f"/api/v1/predictions/{made.json['id']}", headers=headers)
-    assert prediction.json == made.json
+    prediction = client.get(f"/api/v1/predictions/{made.json['prediction']['id']}", headers=headers).json
+    assert {name: prediction[name] for name in made.json["prediction"]} == made.json["prediction"]
+    assert prediction["image"]["id"] == made.json["id"]
 
     record = client.get(patient_address, headers=headers).json
-    assert [one["id"] for one in record["lesions"][0]["predictions"]] == [made.json["id"]]
+    assert record["lesions"][0]["images"][0]["prediction"] == made.json["prediction"]
     found = client.get("/api/v1/patients?search=garcia", headers=headers).json
     assert [one["id"] for one in found["items"]] == [patient.json["id"]]
 
-    column = {"malignant": "positive", "benign": "negative"}[made.json["label"]]
+    column = {"malignant": "positive", "benign": "negative"}[made.json["prediction"]["label"]]
     for kind, group in (("gender", "female"), ("outcomes", "all"), ("age", "60-69")):
         groups = client.get(f"/api/v1/statistics/{kind}", headers=headers).json["groups"]
         counted = {one["group"]: (one[column], one["total"]) for one in groups if one["total"]}
@@ -176,7 +180,5 @@ def test_image_is_dated_by_the_caller_when_taken_earlier(
 
     made = send_image(client, lesion["id"], headers, photograph, captured_at="2025-03-01T23:30:00-05:00")
 
-    assert datetime.fromisoformat(made.json["image"]["captured_at"]) == datetime(
-        2025, 3, 2, 4, 30, tzinfo=UTC
-    )
+    assert datetime.fromisoformat(made.json["captured_at"]) == datetime(2025, 3, 2, 4, 30, tzinfo=UTC)
     assert str(records.one(LesionImage).captured_on) == "2025-03-02"

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from melanoma_app.models import Clinic, Patient, User
-from tests.browsing import Browser, form_values
-from tests.factories import PatientFactory, UserFactory
+from melanoma_app.models import Clinic, ConsentDecision, Patient, User
+from melanoma_app.models.vocabulary import BirthDatePrecision
+from tests.browsing import Browser, Page, form_values, words
+from tests.factories import LesionFactory, LesionImageFactory, PatientFactory, UserFactory
 from tests.records import Records
 
 TYPED = {
@@ -73,13 +74,44 @@ def test_mrn_is_told_taken_when_it_is(browser: Browser, clinic: Clinic, records:
     assert records.count(Patient) == 1
 
 
-@pytest.mark.parametrize("written", ["1962-04-27", "27.04.1962", "27/04/1962"])
+@pytest.mark.parametrize("written", ["1962-04-27", "27.04.1962", "27/4/1962", "27 April 1962"])
 def test_birth_date_is_read_when_written_as_people_do(
     browser: Browser, records: Records, written: str
 ) -> None:
     browser.fill_in("/patients/new", **TYPED | {"birth_date": written})
 
     assert str(records.one(Patient).birth_date) == "1962-04-27"
+
+
+@pytest.mark.parametrize("known", ["1962", f"{TODAY.year - 1962 - (TODAY.replace(month=7, day=1) > TODAY)}"])
+def test_birth_is_an_estimate_when_only_year_or_age_are_known(
+    browser: Browser, records: Records, known: str
+) -> None:
+    page = browser.fill_in("/patients/new", **TYPED | {"birth_date": known})
+
+    stored = records.one(Patient)
+    assert (str(stored.birth_date), stored.birth_date_precision) == (
+        "1962-07-01",
+        BirthDatePrecision.ESTIMATED,
+    )
+    assert "1962 (about" in page.text
+    values = form_values(browser.open(f"{page.path}/edit").form())
+    assert (values["birth_date"], values["birth_date_precision"]) == ("1962", "estimated")
+
+
+def test_edit_form_stands_again_when_the_mrn_is_anothers(
+    browser: Browser, clinic: Clinic, records: Records
+) -> None:
+    """The database alone notices; what the page then reads of the session must still be there."""
+    PatientFactory(clinic=clinic, mrn="A-1")
+    patient = PatientFactory(clinic=clinic, mrn="B-2")
+
+    page = browser.fill_in(f"/patients/{patient.public_id}/edit", mrn="A-1", given_name="Typed")
+
+    assert page.status == 422
+    assert "already has the MRN A-1" in page.error_of("mrn")
+    assert form_values(page.form())["given_name"] == "Typed"
+    assert records.one(Patient, Patient.id == patient.id).mrn == "B-2"
 
 
 @pytest.mark.parametrize(
@@ -99,8 +131,9 @@ class TestLiveCheck:
     ) -> None:
         patient = PatientFactory(clinic=clinic, family_name="García", search_name="garcia maria", mrn="B-7")
 
-        answer = browser.post("/patients/check", **TYPED).json
+        answer = browser.post("/patients/check", **TYPED | {"family_name": "Gracia"}).json
 
+        assert answer["born"].startswith("27 Apr 1962")
         assert [(one["mrn"], one["address"]) for one in answer["similar"]] == [
             ("B-7", f"/patients/{patient.public_id}")
         ]
@@ -178,6 +211,7 @@ class TestEdit:
 
         assert page.status in (409, 422)
         assert "Somebody else has edited this patient meanwhile" in page.text
+        assert "Family name: you have “García”, on record is “First”" in page.text
         assert form_values(page.form())["given_name"] == "Second"
         stored = records.one(Patient)
         assert (stored.family_name, stored.given_name) == ("First", "Ana")
@@ -211,4 +245,67 @@ class TestLesions:
         page = browser.fill_in(f"/patients/{patient.public_id}", action=action)
 
         assert page.status == 422
-        assert "Choose where on the body" in page.error_of("anatom_site_general")
+        assert "choose its site" in page.error_of("anatom_site_general")
+
+
+def test_names_that_are_close_are_said_to_be_so_when_nobody_fits(browser: Browser) -> None:
+    browser.fill_in("/patients/new", **TYPED)
+
+    page = browser.open("/patients?search=Gracia")
+
+    assert "Nobody fits “Gracia”; these names are close." in page.text
+    assert "García, Ana" in page.text
+    assert "/patients/new" in page.links()
+
+
+class TestConsents:
+    def test_consent_is_withdrawn_and_given_again_when_the_buttons_are_pressed(
+        self, browser: Browser, clinic: Clinic, user: User, records: Records
+    ) -> None:
+        patient = PatientFactory(clinic=clinic, consent_to_ai_analysis=True)
+        address = f"/patients/{patient.public_id}"
+
+        page = press(browser, address, "Withdraw consent to analysis by a model")
+        assert "earlier results stay" in page.text
+        assert f"recorded by {user.display_name}" in page.text
+        assert records.one(Patient).consent_to_ai_analysis is False
+
+        press(browser, address, "Give consent to analysis by a model")
+        assert records.one(Patient).consent_to_ai_analysis is True
+        assert [one.is_given for one in records.all(ConsentDecision)] == [False, True]
+
+    def test_nothing_is_recorded_when_the_purpose_is_unknown(
+        self, browser: Browser, clinic: Clinic, records: Records
+    ) -> None:
+        patient = PatientFactory(clinic=clinic)
+
+        answer = browser.post(f"/patients/{patient.public_id}/consents", purpose="marketing", is_given="yes")
+
+        assert answer.status_code == 422
+        assert records.count(ConsentDecision) == 0
+
+
+class TestTimeline:
+    def test_first_fifty_are_shown_lazily_when_there_are_hundreds(
+        self, browser: Browser, clinic: Clinic
+    ) -> None:
+        lesion = LesionFactory(patient__clinic=clinic)
+        for minutes in range(60):
+            LesionImageFactory(lesion=lesion, captured_at=datetime.now(UTC) - timedelta(minutes=minutes))
+        address = f"/patients/{lesion.patient.public_id}"
+
+        page = browser.open(address)
+
+        images = page.soup.select(".timeline img")
+        assert len(page.soup.select(".timeline__entry")) == 50
+        assert {(one["loading"], one["width"], one["height"]) for one in images} == {("lazy", "72", "72")}
+        assert all(str(one["src"]).endswith("/thumbnail") for one in page.soup.select("main img"))
+        assert "Show 12 earlier entries" in page.text
+        assert len(browser.open(f"{address}?timeline=all").soup.select(".timeline__entry")) == 62
+
+
+def press(browser: Browser, address: str, label: str) -> Page:
+    """Send the form whose button says so."""
+    page = browser.open(address)
+    (button,) = [one for one in page.soup.find_all("button") if words(one) == label]
+    return browser.send(button.find_parent("form"), page)

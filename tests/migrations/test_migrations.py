@@ -23,6 +23,7 @@ from melanoma_app import create_app
 from melanoma_app.extensions import db
 from melanoma_app.models import Base
 from melanoma_app.models.connection import engine_options
+from melanoma_app.services.name_search import name_words, search_keys
 from tests.databases import SECRET_KEY
 from tests.factories import ModelActivationFactory, PredictionFactory
 from tests.records import Records
@@ -197,6 +198,32 @@ class TestFilledData:
         for table, rows in before.items():
             assert all(row.items() <= now.items() for row, now in zip(rows, after[table][-1:], strict=True))
         assert len(after["clinic"]) == 2
+
+    def test_patients_get_the_forms_of_their_names_when_upgraded_past_0026(
+        self, migrating_app: Flask, connection: Connection, database_kind: str
+    ) -> None:
+        upgrade(revision="0026")
+        patients = {72: "garcia-lopez ana maria", 73: "李 li", 74: "o'neil jo"}
+        for table in ("clinic", "patient"):
+            insert(connection, table, self.ROWS[table], database_kind)
+        for key, name in patients.items():
+            row = {"id": key, "public_id": uuid.UUID(int=key).hex, "mrn": f"A-{key}", "search_name": name}
+            if key == 72:
+                connection.execute(text("UPDATE patient SET search_name = :name"), {"name": name})
+                connection.commit()
+            else:
+                insert(connection, "patient", self.ROWS["patient"] | row, database_kind)
+
+        upgrade(revision="0027")
+
+        found: dict[object, set[object]] = {key: set() for key in patients}
+        for row in read(connection, "patient_search_key"):
+            assert row["clinic_id"] == 7
+            found[row["patient_id"]].add(row["key"])
+        assert found == {key: search_keys(name_words(name)) for key, name in patients.items()}
+        assert found[73] == set()
+        downgrade(revision="0026")
+        assert read(connection, "patient_search_key") == []
 
     def test_time_keeps_its_microseconds_when_stored(
         self, migrating_app: Flask, connection: Connection, database_kind: str

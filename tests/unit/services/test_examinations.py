@@ -5,20 +5,32 @@ import io
 import uuid
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
+from flask import Flask
 from PIL import Image
+from sqlalchemy import text
 
-from melanoma_app.errors import ConflictError, InvalidInputError, NotFoundError
+from melanoma_app.errors import (
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    QualityRefusedError,
+    UnavailableError,
+)
 from melanoma_app.extensions import db
 from melanoma_app.models import AuditEvent, Clinic, LesionImage, ModelVersion, Prediction, User
 from melanoma_app.models.vocabulary import AuditAction, OutcomeLabel
+from melanoma_app.services import examinations
 from melanoma_app.services.actor import Actor
-from melanoma_app.services.examinations import captured_on_day
-from ml.inference import Classifier, decode_image
-from tests.examining import examine
+from melanoma_app.services.examinations import captured_on_day, score_image
+from melanoma_app.services.model_answers import ModelAnswer, ask_model
+from melanoma_app.storage import LocalImageStore
+from ml.inference import Classifier, QualityIssue, decode_image
+from tests.examining import FILES_AN_IMAGE, examine, take_photograph
 from tests.factories import ClinicFactory, LesionFactory, PredictionFactory, UserFactory, actor_of
-from tests.photographs import draw_large_photograph, draw_photograph
+from tests.photographs import draw_blurred_photograph, draw_large_photograph, draw_photograph
 from tests.records import Records
 from tests.released import SERVED
 
@@ -59,11 +71,20 @@ def test_row_describes_the_stored_file_when_stored(
 ) -> None:
     examine(lesion_id, actor, upload=draw_large_photograph())
 
-    (file,) = records.files()
-    image, content = records.one(LesionImage), file.read_bytes()
+    image = records.one(LesionImage)
+    content = records.stored(image.storage_key).read_bytes()
     assert (image.sha256, image.size_bytes) == (hashlib.sha256(content).hexdigest(), len(content))
     assert (image.width_px, image.height_px) == Image.open(io.BytesIO(content)).size == (2000, 1500)
-    assert file.name == image.storage_key
+
+
+def test_thumbnail_is_small_when_the_photograph_is_large(
+    lesion_id: uuid.UUID, actor: Actor, records: Records
+) -> None:
+    examine(lesion_id, actor, upload=draw_large_photograph())
+
+    thumbnail = records.stored(str(records.one(LesionImage).thumbnail_key))
+    assert Image.open(io.BytesIO(thumbnail.read_bytes())).size == (320, 240)
+    assert thumbnail.stat().st_size < 20_000
 
 
 def test_model_is_registered_once_when_it_answers_twice(
@@ -74,7 +95,7 @@ def test_model_is_registered_once_when_it_answers_twice(
 
     assert records.count(ModelVersion) == 1
     assert records.count(Prediction) == 2
-    assert len(records.files()) == 2
+    assert len(records.files()) == 2 * FILES_AN_IMAGE
 
 
 def test_addition_is_audited_when_stored(lesion_id: uuid.UUID, actor: Actor, records: Records) -> None:
@@ -104,25 +125,167 @@ def test_prediction_stays_when_anything_would_change_it(
     db.session.rollback()
 
 
-def test_photograph_is_refused_when_the_patient_refused_the_model(
+def test_photograph_is_refused_when_the_patient_refused_care(
     clinic: Clinic, actor: Actor, records: Records
 ) -> None:
-    lesion = LesionFactory(patient__clinic=clinic, patient__consent_to_ai_analysis=False)
+    lesion = LesionFactory(patient__clinic=clinic, patient__consent_to_care=False)
 
-    with pytest.raises(ConflictError, match="refused"):
-        examine(lesion.public_id, actor)
+    with pytest.raises(ConflictError, match="refused care"):
+        take_photograph(lesion.public_id, actor)
 
-    assert records.count(LesionImage) == 0
-    assert records.files() == []
+    assert records.count(LesionImage) == len(records.files()) == 0
 
 
-@pytest.mark.parametrize("consent", [True, None])
-def test_photograph_is_taken_when_the_patient_did_not_refuse(
-    clinic: Clinic, actor: Actor, consent: bool | None
+@pytest.mark.parametrize("consent", [False, None])
+def test_model_is_not_asked_when_the_patient_did_not_agree(
+    make_app: Callable[..., Flask], clinic: Clinic, actor: Actor, records: Records, consent: bool | None
 ) -> None:
     lesion = LesionFactory(patient__clinic=clinic, patient__consent_to_ai_analysis=consent)
 
-    assert examine(lesion.public_id, actor)
+    with make_app(MODEL_NAME="nothing").app_context():  # a model that is asked fails
+        record = take_photograph(lesion.public_id, actor, upload=draw_blurred_photograph())
+
+    assert record.prediction is None
+    assert records.one(LesionImage).quality is None
+    assert records.count(Prediction) == 0
+
+
+def test_answer_is_dropped_when_the_patient_changes_their_mind_meanwhile(
+    lesion_id: uuid.UUID, actor: Actor, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change_mind_and_ask(**values: Any) -> ModelAnswer:
+        # Beside the app's session, which stays as it is.
+        with records.engine.begin() as connection:
+            connection.execute(text("UPDATE patient SET consent_to_ai_analysis = 0"))
+        return ask_model(**values)
+
+    monkeypatch.setattr(examinations, "ask_model", change_mind_and_ask)
+
+    assert take_photograph(lesion_id, actor).prediction is None
+    assert records.count(Prediction) == 0
+
+
+class TestQuality:
+    def test_nothing_is_stored_when_the_photograph_is_blurred(
+        self, lesion_id: uuid.UUID, actor: Actor, records: Records
+    ) -> None:
+        with pytest.raises(QualityRefusedError) as refusal:
+            examine(lesion_id, actor, upload=draw_blurred_photograph(), quality_override_reason="  ")
+
+        assert [finding.issue for finding in refusal.value.findings] == [QualityIssue.BLURRED]
+        assert list(refusal.value.fields) == ["quality"]
+        assert records.count(LesionImage) == records.count(Prediction) == len(records.files()) == 0
+        assert records.count(AuditEvent, AuditEvent.action == AuditAction.IMAGE_ADDED) == 0
+
+    def test_findings_and_reason_are_kept_when_it_must_do(
+        self, lesion_id: uuid.UUID, actor: Actor, records: Records
+    ) -> None:
+        examine(
+            lesion_id, actor, upload=draw_blurred_photograph(), quality_override_reason=" Nothing  better "
+        )
+
+        image = records.one(LesionImage)
+        assert image.quality is not None
+        assert image.quality["findings"] == ["blurred"]
+        assert image.quality["measures"]["short_side_px"] == 600
+        assert image.quality_override_reason == "Nothing better"
+        event = records.one(AuditEvent, AuditEvent.action == AuditAction.IMAGE_ADDED)
+        assert event.details["quality_findings"] == ["blurred"]
+
+    def test_reason_is_dropped_when_it_was_not_needed(
+        self, lesion_id: uuid.UUID, actor: Actor, records: Records
+    ) -> None:
+        examine(lesion_id, actor, quality_override_reason="To be sure")
+
+        image = records.one(LesionImage)
+        assert image.quality is not None
+        assert image.quality["findings"] == []
+        assert image.quality_override_reason is None
+
+    def test_reason_is_refused_when_it_is_too_long(self, lesion_id: uuid.UUID, actor: Actor) -> None:
+        with pytest.raises(InvalidInputError) as refusal:
+            examine(lesion_id, actor, quality_override_reason="x" * 501)
+
+        assert list(refusal.value.fields) == ["quality_override_reason"]
+
+
+@pytest.mark.parametrize("size_mm", [0, -1, 500.1, float("nan"), float("inf")])
+def test_size_is_refused_when_it_cannot_be(
+    lesion_id: uuid.UUID, actor: Actor, records: Records, size_mm: float
+) -> None:
+    with pytest.raises(InvalidInputError) as refusal:
+        examine(lesion_id, actor, clin_size_long_diam_mm=size_mm)
+
+    assert list(refusal.value.fields) == ["clin_size_long_diam_mm"]
+    assert records.files() == []
+
+
+def test_size_is_kept_when_given(lesion_id: uuid.UUID, actor: Actor, records: Records) -> None:
+    examine(lesion_id, actor, clin_size_long_diam_mm=4.5)
+
+    assert records.one(LesionImage).clin_size_long_diam_mm == 4.5
+
+
+def test_nothing_is_left_when_the_disk_is_full_at_the_thumbnail(
+    lesion_id: uuid.UUID, actor: Actor, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = LocalImageStore.save
+
+    def fill_up(store: LocalImageStore, data: bytes, *, key: str) -> None:
+        if records.files():
+            raise UnavailableError("The image could not be stored (No space left on device).")
+        save(store, data, key=key)
+
+    monkeypatch.setattr(LocalImageStore, "save", fill_up)
+
+    with pytest.raises(UnavailableError):
+        examine(lesion_id, actor)
+
+    assert records.count(LesionImage) == records.count(Prediction) == len(records.files()) == 0
+
+
+class TestScoring:
+    @pytest.fixture
+    def image(self, clinic: Clinic, actor: Actor) -> LesionImage:
+        """A photograph that was taken before the patient agreed to analysis."""
+        lesion = LesionFactory(patient__clinic=clinic, patient__consent_to_ai_analysis=None)
+        return take_photograph(lesion.public_id, actor).image
+
+    def test_stored_bytes_are_scored_when_the_patient_agrees_later(
+        self, image: LesionImage, actor: Actor, records: Records
+    ) -> None:
+        records.execute("UPDATE patient SET consent_to_ai_analysis = 1")
+
+        prediction = score_image(image_public_id=image.public_id, actor=actor)
+
+        stored = records.stored(image.storage_key).read_bytes()
+        expected = Classifier.load(SERVED).predict(decode_image(stored))
+        assert prediction.image_sha256 == hashlib.sha256(stored).hexdigest()
+        assert prediction.malignancy_probability == pytest.approx(expected.probability, abs=1e-6)
+        assert records.one(LesionImage).quality is not None
+        event = records.one(AuditEvent, AuditEvent.action == AuditAction.IMAGE_SCORED)
+        assert event.subject_public_id == image.public_id
+
+    def test_scoring_is_refused_when_the_patient_has_not_agreed(
+        self, image: LesionImage, actor: Actor, records: Records
+    ) -> None:
+        with pytest.raises(ConflictError, match="not agreed"):
+            score_image(image_public_id=image.public_id, actor=actor)
+
+        assert records.count(Prediction) == 0
+
+    def test_second_answer_is_a_row_of_its_own_when_scored_again(
+        self, lesion_id: uuid.UUID, actor: Actor, records: Records
+    ) -> None:
+        image = take_photograph(lesion_id, actor).image
+
+        score_image(image_public_id=image.public_id, actor=actor)
+
+        assert [one.lesion_image_id for one in records.all(Prediction)] == [image.id, image.id]
+
+    def test_photograph_is_unknown_when_of_another_clinic(self, image: LesionImage, outsider: User) -> None:
+        with pytest.raises(NotFoundError):
+            score_image(image_public_id=image.public_id, actor=actor_of(outsider))
 
 
 def test_lesion_is_unknown_when_of_another_clinic(

@@ -1,0 +1,64 @@
+"""The lists as files for a spreadsheet."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request, send_file
+from flask.typing import ResponseReturnValue
+
+from melanoma_app.dashboard.forms import FilterForm, chosen_outcome
+from melanoma_app.errors import InvalidInputError
+from melanoma_app.security.authentication import current_actor, requires
+from melanoma_app.security.permissions import Permission
+from melanoma_app.services.record_export import (
+    ExportedList,
+    export_examinations,
+    export_patients,
+    export_worklist,
+)
+from melanoma_app.services.statistics import StatisticsFilter
+
+blueprint = Blueprint("exports", __name__)
+
+
+@blueprint.get("/patients.csv")
+@requires(Permission.EXPORT_RECORDS)
+def patients() -> ResponseReturnValue:
+    """The patients that a search finds."""
+    return _send(export_patients(search=request.args.get("search", ""), actor=current_actor()))
+
+
+@blueprint.get("/examinations.csv")
+@requires(Permission.EXPORT_RECORDS)
+def examinations() -> ResponseReturnValue:
+    """The examinations that the filters let through."""
+    return _send(export_examinations(chosen=_read_filters(), actor=current_actor()))
+
+
+@blueprint.get("/worklist.csv")
+@requires(Permission.EXPORT_RECORDS)
+def worklist() -> ResponseReturnValue:
+    """Everything on the worklist."""
+    return _send(export_worklist(outcome=chosen_outcome(request.args), actor=current_actor()))
+
+
+def _read_filters() -> StatisticsFilter:
+    """The filters of the URL; a wrong one is refused, for a file says nothing of the filters it was made with."""
+    form = FilterForm(request.args)
+    if not form.validate():
+        fields = {
+            name: [str(message) for message in messages] for name, messages in form.errors.items() if name
+        }
+        raise InvalidInputError(
+            "One of the filters is wrong, so nothing was exported. Correct it on the list, then export again.",
+            fields=fields,
+        )
+    return form.chosen()
+
+
+def _send(exported: ExportedList) -> Response:
+    response = send_file(
+        exported.content, mimetype="text/csv", as_attachment=True, download_name=exported.name
+    )
+    # Tells a browser that a broken-off download is not the whole file.
+    response.content_length = exported.size_bytes
+    return response

@@ -1,0 +1,128 @@
+"""The files behind a photograph: encoded from pixels alone, kept in the image store, checked when they are read."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import uuid
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Final
+
+from PIL import Image
+
+from melanoma_app.errors import UnavailableError
+from melanoma_app.storage import ImageStore
+from ml.inference import UnreadableImageError, decode_image
+
+STORED_LONG_SIDE_PX: Final = 2000
+"""A JPEG is decoded at the smallest DCT scale that keeps this many pixels along its long side."""
+STORED_JPEG_QUALITY: Final = 90
+"""With the colour at half resolution, as cameras keep it; a 12-megapixel photograph becomes about 0.5 MB."""
+THUMBNAIL_LONG_SIDE_PX: Final = 320
+"""Twice what lists show, for dense screens."""
+THUMBNAIL_JPEG_QUALITY: Final = 80
+"""A thumbnail becomes about 10 kB, so that a page of 200 stays small."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFiles:
+    """What a row keeps of a photograph's two files, by the row's own names."""
+
+    storage_key: str
+    sha256: str
+    size_bytes: int
+    thumbnail_key: str
+
+
+def store_image_files(*, image: Image.Image, store: ImageStore) -> ImageFiles:
+    """Store a photograph and its thumbnail: both or neither.
+
+    Raises:
+        UnavailableError: The store cannot be written or is full; nothing is left in it.
+    """
+    content = _encode(image, quality=STORED_JPEG_QUALITY)
+    key = _new_key(content)
+    store.save(content, key=key)
+    try:
+        thumbnail_key = store_thumbnail(image=image, store=store)
+    except BaseException:
+        store.delete(key=key)
+        raise
+    return ImageFiles(
+        storage_key=key, sha256=digest_in(key), size_bytes=len(content), thumbnail_key=thumbnail_key
+    )
+
+
+def store_thumbnail(*, image: Image.Image, store: ImageStore) -> str:
+    """Store the small copy that lists show.
+
+    Returns:
+        Its key.
+
+    Raises:
+        UnavailableError: The store cannot be written or is full; nothing is left in it.
+    """
+    scale = min(1.0, THUMBNAIL_LONG_SIDE_PX / max(image.size))
+    size_px = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    # Not Image.thumbnail, which would work on a copy of all pixels.
+    small = image.resize(size_px, Image.Resampling.LANCZOS)
+    content = _encode(small, quality=THUMBNAIL_JPEG_QUALITY)
+    key = _new_key(content)
+    store.save(content, key=key)
+    return key
+
+
+def discard_image_files(*, storing: Future[ImageFiles], store: ImageStore) -> None:
+    """Remove the files of a photograph that was not kept; one that could not be stored left nothing."""
+    if storing.exception() is None:
+        files = storing.result()
+        for key in (files.storage_key, files.thumbnail_key):
+            store.delete(key=key)
+
+
+def read_image_file(*, key: str, sha256: str, store: ImageStore) -> bytes:
+    """The bytes of a stored file.
+
+    Raises:
+        UnavailableError: The file is gone or is no longer what was stored.
+    """
+    content = store.read(key=key)
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise UnavailableError(
+            "The stored image is damaged. Tell your engineer to restore it from the backup."
+        )
+    return content
+
+
+def digest_in(key: str) -> str:
+    """The SHA-256 of the bytes that were stored under a key."""
+    return key.partition("-")[0]
+
+
+def decode_stored_image(content: bytes) -> Image.Image:
+    """The pixels of a file that the store keeps.
+
+    Raises:
+        UnavailableError: It is no picture, which only damage explains.
+    """
+    try:
+        return decode_image(content, long_side_px=STORED_LONG_SIDE_PX)
+    except UnreadableImageError as error:
+        raise UnavailableError(
+            "The stored image is damaged. Tell your engineer to restore it from the backup."
+        ) from error
+
+
+def _encode(image: Image.Image, *, quality: int) -> bytes:
+    """A JPEG of the pixels alone: no metadata, no comment."""
+    # Pillow lets go of Python's lock only when it encodes into a real file.
+    with tempfile.TemporaryFile() as file:
+        image.save(file, "JPEG", quality=quality, subsampling="4:2:0")
+        file.seek(0)
+        return file.read()
+
+
+def _new_key(content: bytes) -> str:
+    # The digest lets the file be checked without the database; the random part makes it this row's own.
+    return f"{hashlib.sha256(content).hexdigest()}-{uuid.uuid4().hex}.jpg"

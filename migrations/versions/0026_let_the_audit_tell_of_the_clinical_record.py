@@ -1,0 +1,68 @@
+"""Let the audit tell of the clinical record: widen the vocabulary of audit_event.action.
+
+The way back is refused, with nothing changed, once one of the new actions has been audited: the older
+program cannot read such an entry, and an entry of the log is never removed.
+"""
+
+from alembic import op
+
+revision = "0026"
+down_revision = "0025"
+branch_labels = None
+depends_on = None
+
+CONSTRAINT = "ck_audit_event_audit_action"
+ACTIONS = (
+    "sign_in",
+    "sign_in_failed",
+    "sign_out",
+    "user_created",
+    "token_created",
+    "clinic_created",
+    "patient_registered",
+    "patient_edited",
+    "patient_read",
+    "patients_listed",
+    "lesion_added",
+    "image_added",
+    "image_read",
+    "prediction_read",
+    "model_registered",
+    "model_activated",
+)
+ADDED = (
+    "patients_merged",
+    "patient_merge_reverted",
+    "consent_recorded",
+    "lesion_edited",
+    "image_scored",
+    "checklist_recorded",
+    "first_read_recorded",
+    "review_signed",
+    "addendum_added",
+    "histopathology_recorded",
+    "report_read",
+    "records_exported",
+)
+
+
+def upgrade() -> None:
+    _allow((*ACTIONS, *ADDED))
+
+
+def downgrade() -> None:
+    _allow(ACTIONS)
+
+
+def _allow(actions: tuple[str, ...]) -> None:
+    condition = "action IN ({})".format(", ".join(f"'{action}'" for action in actions))
+    if op.get_bind().dialect.name == "sqlite":
+        with op.batch_alter_table("audit_event") as batch:
+            batch.drop_constraint(op.f(CONSTRAINT), type_="check")
+            batch.create_check_constraint(op.f(CONSTRAINT), condition)
+    else:
+        # One statement, and so one step: the column is never without its constraint.
+        op.execute(
+            f"ALTER TABLE audit_event DROP CONSTRAINT {CONSTRAINT}, "
+            f"ADD CONSTRAINT {CONSTRAINT} CHECK ({condition})"
+        )
