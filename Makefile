@@ -18,7 +18,7 @@ run: ## Set up what is missing, then serve on http://localhost:5000
 test: ## Run every test, on SQLite, on MariaDB and in a browser (ARGS="-k search" chooses)
 	@$(PYTHON) .ci/setup.py all
 	@bash .ci/install_test_servers
-	@$(VENV)/python -m pytest $(ARGS)
+	@$(VENV)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: ## Lint, types, layers, templates, known vulnerabilities
 	@$(PYTHON) .ci/setup.py all

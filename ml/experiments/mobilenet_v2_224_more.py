@@ -1,4 +1,4 @@
-"""Six more epochs of mobilenet_v2_224_longer, from its network.
+"""Four more epochs of mobilenet_v2_224_longer, from its network.
 
 Command: python -m ml train mobilenet_v2_224_more --weights runs/mobilenet_v2_224_longer/best-012.keras
 """
@@ -9,5 +9,5 @@ from typing import Final
 from ml.experiments.mobilenet_v2_224_longer import EXPERIMENT as BASE
 
 EXPERIMENT: Final = replace(
-    BASE, name="mobilenet_v2_224_more", epochs=6, patience_epochs=6, learning_rate=2e-4
+    BASE, name="mobilenet_v2_224_more", epochs=4, patience_epochs=4, learning_rate=2e-4
 )

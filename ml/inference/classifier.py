@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import onnxruntime
 
 Label = Literal["malignant", "benign"]
+_VIEWS_AT_ONCE = 2
+"""Eight at once are no faster and hold far more memory."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,13 @@ class Classifier:
             ModelIntegrityError: the network gave no probability.
         """
         manifest = self._manifest
-        answers = self.probabilities(views_of(self._input_of(image), manifest.views))
+        views = views_of(self._input_of(image), manifest.views)
+        answers = np.concatenate(
+            [
+                self.probabilities(views[start : start + _VIEWS_AT_ONCE])
+                for start in range(0, len(views), _VIEWS_AT_ONCE)
+            ]
+        )
         probability = float(manifest.calibration.apply(mean_over_views(answers, manifest.views))[0])
         if not (math.isfinite(probability) and 0.0 <= probability <= 1.0):
             raise ModelIntegrityError(

@@ -17,6 +17,8 @@ from tests.factories import ApiTokenFactory, LesionFactory, PatientFactory
 from tests.records import Records
 
 TOMORROW = (datetime.now(UTC).date() + timedelta(days=1)).isoformat()
+UNKNOWN = "5d0f7f0e-6c5b-4d5f-9a62-0f5a4a1f0c11"
+"""The id of no record; parallel test processes must agree on the tests, so it is not drawn."""
 LONG_AGO = date(datetime.now(UTC).year - 140, 1, 1).isoformat()
 
 
@@ -40,7 +42,7 @@ LONG_AGO = date(datetime.now(UTC).year - 140, 1, 1).isoformat()
         ({"fitzpatrick_skin_type": "VII"}, "fitzpatrick_skin_type"),
         ({"consent_to_care": "perhaps"}, "consent_to_care"),
         ({"clinic_id": 1}, "clinic_id"),
-        ({"id": str(uuid.uuid4())}, "id"),
+        ({"id": UNKNOWN}, "id"),
     ],
     ids=str,
 )
@@ -74,8 +76,8 @@ def test_body_is_refused_when_it_is_no_json_object(
 @pytest.mark.parametrize(
     "address",
     [
-        f"/api/v1/patients/{uuid.uuid4()}",
-        f"/api/v1/predictions/{uuid.uuid4()}",
+        f"/api/v1/patients/{UNKNOWN}",
+        f"/api/v1/predictions/{UNKNOWN}",
         "/api/v1/patients/1",
         "/api/v1/predictions/not-an-id",
         "/api/v1/nothing",

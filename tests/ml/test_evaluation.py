@@ -294,6 +294,7 @@ def manifest_of(metrics: dict[str, Any]) -> ModelManifest:
         calibration=Calibration(),
         threshold=point["threshold"],
         operating_point=OperatingPoint(point["name"], point["sensitivity"], point["specificity"]),
+        test_performance=None,
         uncertain_band=UncertainBand(band["low"], band["high"]),
         trained_on="Two collections.",
         data=DataNotice(name="two", counts={}, terms="research only", credit=("Somebody 2020",)),
