@@ -4,6 +4,7 @@ Only loaded when the first model is: importing ONNX Runtime starts threads, whic
 servers make their workers.
 """
 
+import ctypes
 from pathlib import Path
 from typing import Final
 
@@ -41,12 +42,23 @@ def start_session(content: bytes, path: Path, threads: int) -> onnxruntime.Infer
     options.log_severity_level = _LOG_FATAL_ONLY
     # Spinning threads win a fraction of a millisecond and take a whole core from the other web processes.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # The arena would keep what one answer needed for ever; an answer takes about as long without it.
+    options.enable_cpu_mem_arena = False
     try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except _NOT_A_MODEL as error:
         raise ModelIntegrityError(
             f"{path} is no model that ONNX Runtime {onnxruntime.__version__} can run: export it again."
         ) from error
+    _give_back_memory()
+    return session
+
+
+def _give_back_memory() -> None:
+    """Hand back what loading needed: several copies of the weights, which glibc would keep for the process."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def check_shapes(session: onnxruntime.InferenceSession, manifest: ModelManifest, path: Path) -> None:
