@@ -10,7 +10,7 @@ from config import PROJECT_ROOT, Settings
 from melanoma_app import cli, extensions
 from melanoma_app.accounts import views as accounts_views
 from melanoma_app.dashboard import api as dashboard_api
-from melanoma_app.dashboard import export_views, worklist_api
+from melanoma_app.dashboard import chart_views, export_views, worklist_api
 from melanoma_app.dashboard import views as dashboard_views
 from melanoma_app.errors import register_error_handlers
 from melanoma_app.intake import api as intake_api
@@ -38,6 +38,7 @@ from melanoma_app.templating import init_templating
 PAGES = (
     accounts_views,
     dashboard_views,
+    chart_views,
     export_views,
     intake_views,
     consent_views,

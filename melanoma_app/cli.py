@@ -4,46 +4,34 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import click
 from flask import Flask, current_app
-from flask.cli import AppGroup
 
 from config import Settings
-from melanoma_app.errors import ClinicError, NotPermittedError
-from melanoma_app.models import User
+from melanoma_app.command_group import CommandGroup, find_active_user
+from melanoma_app.import_commands import imports
 from melanoma_app.models.vocabulary import Role
 from melanoma_app.services.accounts import TOKEN_LIFETIME, create_token, create_user, find_user, list_users
 from melanoma_app.services.actor import Actor
 from melanoma_app.services.audit import verify_chains
 from melanoma_app.services.clinics import find_clinic
+from melanoma_app.services.count_check import count_all_patients, rebuild_statistics, verify_statistics
 from melanoma_app.services.demo import load_demo
 from melanoma_app.services.model_activation import activate_model
 from melanoma_app.services.model_catalogue import ListedModel, list_models
 
-
-class _Group(AppGroup):
-    """A group whose refusals are one line each."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except ClinicError as error:
-            details = "".join(f"\n  {name}: {' '.join(texts)}" for name, texts in error.fields.items())
-            raise click.ClickException(error.message + details) from error
-
-
-users = _Group("users", help="The people who may sign in.")
-tokens = _Group("tokens", help="Bearer tokens for programs.")
-models = _Group("models", help="The released models, and which of them scores new photographs.")
-audit = _Group("audit", help="The audit chain.")
-demo = _Group("demo", help="Synthetic records to look around in.")
+users = CommandGroup("users", help="The people who may sign in.")
+tokens = CommandGroup("tokens", help="Bearer tokens for programs.")
+models = CommandGroup("models", help="The released models, and which of them scores new photographs.")
+audit = CommandGroup("audit", help="The audit chain.")
+statistics = CommandGroup("statistics", help="The counts, and whether they are what the records say.")
+demo = CommandGroup("demo", help="Synthetic records to look around in.")
 
 
 def register_commands(app: Flask, settings: Settings) -> None:
     """Add the commands to `flask`."""
-    for group in (users, tokens, models, audit, demo):
+    for group in (users, tokens, models, audit, statistics, imports, demo):
         app.cli.add_command(group)
 
     @app.cli.command("serve")
@@ -108,7 +96,7 @@ def list_models_command() -> None:
 @click.option("--reason", required=True, help="Why; kept with the switch.")
 def activate_model_command(identifier: str, username: str, reason: str) -> None:
     """Score new photographs with another released model; earlier results keep theirs."""
-    activate_model(identifier=identifier, reason=reason, actor=Actor(user=_find_active_user(username)))
+    activate_model(identifier=identifier, reason=reason, actor=Actor(user=find_active_user(username)))
     click.echo(f"New photographs are scored by {identifier}.")
 
 
@@ -119,13 +107,6 @@ def _describe_model(model: ListedModel) -> str:
         model.problem,
     ]
     return f"{model.identifier}\t{', '.join(filter(None, states)) or 'ready'}"
-
-
-def _find_active_user(username: str) -> User:
-    user = find_user(username=username)
-    if not user.is_active:
-        raise NotPermittedError(f"The account {user.username} is switched off.")
-    return user
 
 
 @demo.command("load")
@@ -143,3 +124,25 @@ def verify_audit_command() -> None:
     if faults:
         raise SystemExit(1)
     click.echo("Every audit chain holds.")
+
+
+@statistics.command("verify")
+def verify_statistics_command() -> None:
+    """Recompute every count from the records, and report whatever differs."""
+    faults = 0
+    for fault in verify_statistics():
+        faults += 1
+        click.echo(f"clinic {fault.clinic_id}, {fault.place}: {fault.explanation}", err=True)
+    if faults:
+        raise click.ClickException(
+            f"{faults} counts differ from the records. `flask statistics rebuild` mends them."
+        )
+    click.echo("Every count is what the records say.")
+
+
+@statistics.command("rebuild")
+def rebuild_statistics_command() -> None:
+    """Make every count anew from the records; the clinic can go on working."""
+    with click.progressbar(length=count_all_patients(), label="Counting") as bar:
+        rebuild_statistics(report=bar.update)
+    click.echo("Every count was made anew.")

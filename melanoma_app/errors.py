@@ -93,6 +93,12 @@ class UnsupportedImageError(ClinicError):
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
 
 
+class NotAcceptableError(ClinicError):
+    """The answer cannot be given in any of the forms that were asked for."""
+
+    status = HTTPStatus.NOT_ACCEPTABLE
+
+
 class UnavailableError(ClinicError):
     """A part the answer needs (database, image store, model) does not work at present."""
 
@@ -159,6 +165,7 @@ _CODES = {
     HTTPStatus.FORBIDDEN: "forbidden",
     HTTPStatus.NOT_FOUND: "not_found",
     HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
+    HTTPStatus.NOT_ACCEPTABLE: "not_acceptable",
     HTTPStatus.CONFLICT: "conflict",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "too_large",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "unsupported_media_type",

@@ -174,6 +174,16 @@ class ModelShelf:
                 self._loaded = _Loaded(classifier=self._read(chosen, pin), stamp=stamp)
             return self._loaded.classifier
 
+    def load_for_many(self, pin: ModelPin | None) -> Classifier:
+        """The chosen model, made to score one picture after another in several threads of a process of its own.
+
+        It is not the one that the shelf holds in memory: one answer uses one core, and keeps what memory it needed.
+
+        Raises:
+            ModelIntegrityError: As for `load`.
+        """
+        return self._read(self.choose(pin), pin, threads=1, is_for_many=True)
+
     @contextmanager
     def look_back(self, pin: ModelPin, *, active: ModelPin | None) -> Iterator[Classifier]:
         """The very model of an earlier answer, active or not.
@@ -222,8 +232,15 @@ class ModelShelf:
             pin.sha256,
         )
 
-    def _read(self, chosen: ShelvedModel, pin: ModelPin | None) -> Classifier:
-        classifier = Classifier.load(chosen.folder, threads=self._threads)
+    def _read(
+        self,
+        chosen: ShelvedModel,
+        pin: ModelPin | None,
+        *,
+        threads: int | None = None,
+        is_for_many: bool = False,
+    ) -> Classifier:
+        classifier = Classifier.load(chosen.folder, threads=threads or self._threads, is_for_many=is_for_many)
         if pin is not None and classifier.manifest.sha256 != pin.sha256:
             raise ModelIntegrityError(f"{pin.identifier} was replaced while it was read: try again.")
         return classifier

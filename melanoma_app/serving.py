@@ -27,6 +27,7 @@ from werkzeug.serving import WSGIRequestHandler, is_running_from_reloader, run_s
 from config import PROJECT_ROOT, Settings
 from melanoma_app.extensions import db, migrate
 from melanoma_app.services.accounts import has_users
+from melanoma_app.services.count_check import count_what_is_uncounted
 from melanoma_app.services.demo import find_demo_account, is_demo_wanted
 from melanoma_app.services.model_activation import check_active_model
 from ml.inference import ModelIntegrityError
@@ -78,6 +79,7 @@ def prepare(app: Flask, settings: Settings) -> str:
         _check_writable(folder)
     with app.app_context():
         _upgrade_database(settings)
+        count_what_is_uncounted()
         if settings.demo:
             _load_demo()
         if find_demo_account(instance_folder=settings.instance_folder):

@@ -14,7 +14,7 @@ from flask import Flask, g, url_for
 
 from melanoma_app.models.vocabulary import AnatomSiteGeneral, BirthDatePrecision, Gender, OutcomeLabel, Role
 from melanoma_app.services.actor import Actor
-from melanoma_app.services.patients import age_in_years
+from melanoma_app.services.birth_dates import age_in_years
 
 _DAYS_A_MONTH: Final = 30.44
 _DAYS_A_YEAR: Final = 365.25

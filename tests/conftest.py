@@ -24,6 +24,7 @@ from melanoma_app.models.connection import engine_options
 from melanoma_app.models.vocabulary import Role
 from melanoma_app.services.accounts import create_token
 from melanoma_app.services.actor import Actor
+from melanoma_app.services.count_check import rebuild_statistics
 from tests import databases, factories
 from tests.browsing import Browser
 from tests.databases import MariaDbServer
@@ -218,6 +219,17 @@ def actor(user: User) -> Actor:
 def outsider(records: Records) -> User:
     """A clinician of another clinic."""
     return UserFactory(role=Role.CLINICIAN)
+
+
+@pytest.fixture
+def recount(app: Flask) -> Callable[[], None]:
+    """Count what the factories wrote: they do not call the services that keep the statistics up."""
+
+    def make_anew() -> None:
+        with app.app_context():
+            rebuild_statistics()
+
+    return make_anew
 
 
 @pytest.fixture

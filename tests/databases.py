@@ -84,6 +84,8 @@ class MariaDbServer:
                     server,
                     "--no-defaults",
                     f"--datadir={data}",
+                    # A server that starts deletes what others keep in a folder that they share.
+                    f"--tmpdir={folder}",
                     f"--socket={folder / 's'}",
                     f"--port={port}",
                     "--bind-address=127.0.0.1",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, request, send_file
 from flask.typing import ResponseReturnValue
 
-from melanoma_app.dashboard.forms import FilterForm, chosen_outcome
+from melanoma_app.dashboard.forms import ExaminationsForm, chosen_outcome
 from melanoma_app.errors import InvalidInputError
 from melanoma_app.security.authentication import current_actor, requires
 from melanoma_app.security.permissions import Permission
@@ -15,7 +15,7 @@ from melanoma_app.services.record_export import (
     export_patients,
     export_worklist,
 )
-from melanoma_app.services.statistics import StatisticsFilter
+from melanoma_app.services.statistics_filter import StatisticsFilter
 
 blueprint = Blueprint("exports", __name__)
 
@@ -43,16 +43,14 @@ def worklist() -> ResponseReturnValue:
 
 def _read_filters() -> StatisticsFilter:
     """The filters of the URL; a wrong one is refused, for a file says nothing of the filters it was made with."""
-    form = FilterForm(request.args)
-    if not form.validate():
-        fields = {
-            name: [str(message) for message in messages] for name, messages in form.errors.items() if name
-        }
+    form = ExaminationsForm(request.args)
+    chosen = form.read(request.args)
+    if chosen is None:
         raise InvalidInputError(
             "One of the filters is wrong, so nothing was exported. Correct it on the list, then export again.",
-            fields=fields,
+            fields=form.refusals,
         )
-    return form.chosen()
+    return chosen
 
 
 def _send(exported: ExportedList) -> Response:

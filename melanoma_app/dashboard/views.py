@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import UnprocessableEntity
 
-from melanoma_app.dashboard.forms import ActivationForm, FilterForm, chosen_outcome
+from melanoma_app.dashboard.charts import draw_agreement, draw_charts, tests_url_of
+from melanoma_app.dashboard.forms import ActivationForm, ChartsForm, ExaminationsForm, chosen_outcome
+from melanoma_app.dashboard.words import UNIT_WORDS, describe_filters, show_count
 from melanoma_app.errors import ConflictError, InvalidInputError
 from melanoma_app.model_shelf import PLOTS
 from melanoma_app.security.authentication import current_actor, requires
 from melanoma_app.security.permissions import Permission
+from melanoma_app.services.counted_tests import list_tests
 from melanoma_app.services.model_activation import activate_model
 from melanoma_app.services.model_catalogue import (
     describe_counts,
@@ -24,15 +28,14 @@ from melanoma_app.services.model_catalogue import (
     read_model,
     read_plot,
 )
-from melanoma_app.services.overview import count_tiles, list_patient_summaries
-from melanoma_app.services.statistics import (
-    OutcomeCount,
-    StatisticsFilter,
-    count_by_age,
-    count_by_gender,
-    count_outcomes,
-    list_tests,
+from melanoma_app.services.overview import (
+    OVERDUE_COUNTED_UP_TO,
+    count_tiles,
+    list_newest,
+    list_patient_summaries,
 )
+from melanoma_app.services.statistics import count_everything, count_outcomes, list_model_names
+from melanoma_app.services.statistics_filter import StatisticsFilter
 from melanoma_app.services.worklist import (
     LONGEST_WAITING,
     WorklistCounts,
@@ -47,6 +50,7 @@ from melanoma_app.services.worklist import (
 NEWEST_ON_OVERVIEW = 8
 
 blueprint = Blueprint("dashboard", __name__)
+blueprint.add_app_template_filter(show_count, "counted")
 
 
 @blueprint.app_context_processor
@@ -58,23 +62,38 @@ def _offer_worklist_counts() -> dict[str, Callable[..., Any]]:
 @requires(Permission.READ_STATISTICS)
 def overview() -> ResponseReturnValue:
     """Tiles, charts of the filtered tests, and, for those who may see patients, the newest records."""
-    form, chosen = _read_filters()
     actor = current_actor()
-    sees_patients = Permission.READ_PATIENTS in actor.permissions
-    return render_template(
+    form = ChartsForm(request.args)
+    chosen, counts = form.read(request.args), None
+    if chosen:
+        try:
+            counts = count_everything(chosen=chosen, actor=actor, period=form.steps, band_years=form.band)
+        except InvalidInputError as error:
+            form.refuse(error)
+    form.offer_models(counts.known_models if counts else list_model_names())
+    tiles = count_tiles(actor=actor)
+    _worklist_counts()  # now, in the transaction that the newest records' audit entry ends
+    newest = None
+    if chosen and counts and Permission.READ_PATIENTS in actor.permissions:
+        newest = list_newest(chosen=chosen, model_ids=counts.model_ids, actor=actor, size=NEWEST_ON_OVERVIEW)
+    page = render_template(
         "dashboard/overview.html",
         form=form,
-        chosen=chosen,
-        tiles=count_tiles(actor=actor),
-        outcomes=count_outcomes(chosen=chosen, actor=actor),
-        genders=count_by_gender(chosen=chosen, actor=actor),
-        ages=count_by_age(chosen=chosen, actor=actor),
-        tests=list_tests(chosen=chosen, actor=actor, size=NEWEST_ON_OVERVIEW) if sees_patients else None,
-        patients=list_patient_summaries(search="", actor=actor, size=NEWEST_ON_OVERVIEW)
-        if sees_patients
+        chosen=chosen or StatisticsFilter(),
+        tiles=tiles,
+        overdue_counted_up_to=OVERDUE_COUNTED_UP_TO,
+        counts=counts,
+        charts=draw_charts(counts, unit=chosen.unit, period=form.steps) if chosen and counts else {},
+        agreements=[draw_agreement(one) for one in counts.agreements] if counts else [],
+        unit=UNIT_WORDS[chosen.unit] if chosen else None,
+        filters=describe_filters(chosen) if chosen else "",
+        newest=newest,
+        tests_url=tests_url_of(chosen) if chosen else None,
+        file_url=partial(url_for, "charts.file", **chosen.given, period=form.steps, band_years=form.band)
+        if chosen
         else None,
-        tests_url=lambda group=None, **more: _tests_url(chosen, group, more),
     )
+    return page if counts else (page, UnprocessableEntity.code)
 
 
 @blueprint.get("/worklist")
@@ -121,18 +140,28 @@ def patients() -> ResponseReturnValue:
 @requires(Permission.READ_PATIENTS)
 def examinations() -> ResponseReturnValue:
     """The tests behind the charts, latest photograph first."""
-    form, chosen = _read_filters()
-    page = list_tests(chosen=chosen, cursor=request.args.get("cursor"), actor=current_actor())
-    return render_template(
+    form = ExaminationsForm(request.args)
+    chosen, outcomes, page = form.read(set(request.args) - {"cursor"}), None, None
+    if chosen:
+        try:
+            outcomes = count_outcomes(chosen=chosen, actor=current_actor())
+        except InvalidInputError as error:
+            form.refuse(error)
+        else:
+            page = list_tests(chosen=chosen, cursor=request.args.get("cursor"), actor=current_actor())
+    form.offer_models(list_model_names())
+    shown = render_template(
         "dashboard/examinations.html",
         form=form,
-        chosen=chosen,
+        chosen=chosen or StatisticsFilter(),
         page=page,
-        outcomes=count_outcomes(chosen=chosen, actor=current_actor()),
+        outcomes=outcomes,
+        unit=UNIT_WORDS[chosen.unit] if chosen else None,
         next_url=url_for(".examinations", cursor=page.next_cursor, **chosen.given)
-        if page.next_cursor
+        if chosen and page and page.next_cursor
         else None,
     )
+    return shown if page else (shown, UnprocessableEntity.code)
 
 
 @blueprint.get("/models")
@@ -215,26 +244,3 @@ def _show_model(identifier: str, form: ActivationForm, refusal: str | None = Non
         counts=describe_counts(shown.manifest) if shown.manifest else [],
         plots=[(name, PLOTS[name]) for name in shown.shelved.plots] if shown.shelved else [],
     )
-
-
-def _read_filters() -> tuple[FilterForm, StatisticsFilter]:
-    """The filters of the URL; wrong ones are shown beside their field and leave the lists unfiltered."""
-    form = FilterForm(request.args)
-    if form.validate():
-        try:
-            return form, form.chosen()
-        except InvalidInputError as error:
-            for name, messages in error.fields.items():
-                form[name].errors = [*form[name].errors, *messages]
-    return form, StatisticsFilter()
-
-
-def _tests_url(chosen: StatisticsFilter, group: OutcomeCount | None, more: dict[str, Any]) -> str:
-    """The list of exactly the tests that a figure counts."""
-    filters = {**chosen.given, **(group.filters if group else {}), **more}
-    # A band of ages that the filters cut through counts only the ages they leave of it.
-    if chosen.age_min is not None:
-        filters["age_min"] = max(filters["age_min"], chosen.age_min)
-    if chosen.age_max is not None:
-        filters["age_max"] = min(filters["age_max"], chosen.age_max)
-    return url_for(".examinations", **filters)

@@ -5,14 +5,18 @@ from melanoma_app.models.base import Base
 from melanoma_app.models.checklist import Checklist
 from melanoma_app.models.clinic import Clinic
 from melanoma_app.models.consent import ConsentDecision
+from melanoma_app.models.counted_test import CountedTest
 from melanoma_app.models.first_read import FirstRead
 from melanoma_app.models.histopathology import Histopathology
 from melanoma_app.models.lesion import Lesion, LesionImage
 from melanoma_app.models.model_activation import ModelActivation
+from melanoma_app.models.open_task import OpenTask
+from melanoma_app.models.outcome_count import OutcomeCount
 from melanoma_app.models.patient import Patient
 from melanoma_app.models.patient_merge import MergedLesion, PatientMerge
 from melanoma_app.models.patient_search_key import PatientSearchKey
 from melanoma_app.models.prediction import ModelVersion, Prediction
+from melanoma_app.models.record_total import RecordTotal
 from melanoma_app.models.review import Addendum, Review
 from melanoma_app.models.user import ApiToken, User
 
@@ -25,6 +29,7 @@ __all__ = [
     "Checklist",
     "Clinic",
     "ConsentDecision",
+    "CountedTest",
     "FirstRead",
     "Histopathology",
     "Lesion",
@@ -32,10 +37,13 @@ __all__ = [
     "MergedLesion",
     "ModelActivation",
     "ModelVersion",
+    "OpenTask",
+    "OutcomeCount",
     "Patient",
     "PatientMerge",
     "PatientSearchKey",
     "Prediction",
+    "RecordTotal",
     "Review",
     "User",
 ]

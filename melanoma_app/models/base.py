@@ -61,9 +61,14 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def stored_enum(vocabulary: type[StrEnum]) -> Enum:
-    """A column type that keeps the member's value and lets the database refuse any other."""
-    name = "".join(
+def stored_enum(vocabulary: type[StrEnum], *, name: str = "") -> Enum:
+    """A column type that keeps the member's value and lets the database refuse any other.
+
+    Args:
+        vocabulary: The words.
+        name: Of the constraint, where a table has two columns of one vocabulary.
+    """
+    name = name or "".join(
         f"_{letter.lower()}" if letter.isupper() else letter for letter in vocabulary.__name__
     ).lstrip("_")
     return Enum(

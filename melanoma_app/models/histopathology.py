@@ -5,8 +5,18 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Final
 
-from sqlalchemy import CheckConstraint, Double, ForeignKey, Index, String
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy import (
+    CheckConstraint,
+    ColumnElement,
+    Double,
+    ForeignKey,
+    Index,
+    String,
+    and_,
+    func,
+    select,
+)
+from sqlalchemy.orm import Mapped, aliased, mapped_column, relationship
 
 from melanoma_app.models.base import (
     Base,
@@ -53,3 +63,13 @@ class Histopathology(Base):
 
     lesion: Mapped[Lesion] = relationship(lazy="raise")
     recorded_by: Mapped[User] = relationship(lazy="raise")
+
+
+def is_newest_of_lesion() -> ColumnElement[bool]:
+    """What joins a lesion to the laboratory report that counts."""
+    other = aliased(Histopathology)
+    newest = select(func.max(other.id)).where(other.lesion_id == Lesion.id)
+    return and_(
+        Histopathology.lesion_id == Lesion.id,
+        Histopathology.id == newest.correlate(Lesion).scalar_subquery(),
+    )

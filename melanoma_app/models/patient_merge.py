@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import CheckConstraint, ForeignKey, String, UniqueConstraint
+from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, String, UniqueConstraint, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from melanoma_app.models.base import Base, PrimaryKey, PublicId, UtcDateTime, utc_now
@@ -50,3 +50,13 @@ class MergedLesion(Base):
     former_number: Mapped[int]
 
     lesion: Mapped[Lesion] = relationship(lazy="raise")
+
+
+def is_not_merged() -> ColumnElement[bool]:
+    """The condition that a patient was not merged into another one: for every list and search."""
+    return ~(
+        select(PatientMerge.id)
+        .where(PatientMerge.merged_id == Patient.id, PatientMerge.reverted_at.is_(None))
+        .correlate(Patient)
+        .exists()
+    )

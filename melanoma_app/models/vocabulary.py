@@ -107,6 +107,53 @@ class ReviewPlan(StrEnum):
     BIOPSY = "biopsy"
 
 
+class OpenTaskKind(StrEnum):
+    """What the worklist waits for."""
+
+    UNSIGNED = "unsigned"
+    HISTOLOGY = "histology"
+    MONITORING = "monitoring"
+
+
+class StatisticsUnit(StrEnum):
+    """What a statistic counts."""
+
+    TEST = "test"
+    LESION = "lesion"
+    PATIENT = "patient"
+
+
+class Dimension(StrEnum):
+    """What a statistic counts by."""
+
+    OUTCOME = "outcome"
+    GENDER = "gender"
+    AGE = "age"
+    SITE = "site"
+    SKIN_TYPE = "skin-type"
+    MODEL = "model"
+    PERIOD = "period"
+
+
+class Period(StrEnum):
+    """How long a step of a trend is; a week is that of ISO 8601 and begins on Monday."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    YEAR = "year"
+
+
+class ComparedWith(StrEnum):
+    """What a counted test is set against, and what that says; NOTHING for the count of all tests."""
+
+    NOTHING = "nothing"
+    REVIEW_MALIGNANT = "review: malignant"
+    REVIEW_BENIGN = "review: benign"
+    HISTOLOGY_MALIGNANT = "histology: malignant"
+    HISTOLOGY_BENIGN = "histology: benign"
+
+
 class AuditAction(StrEnum):
     """What an audit event tells of."""
 

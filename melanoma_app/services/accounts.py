@@ -118,12 +118,14 @@ def find_active_user(*, public_id: uuid.UUID) -> User | None:
 
 
 def find_user(*, username: str) -> User:
-    """The account of that name.
+    """The account of that name, with its clinic.
 
     Raises:
         NotFoundError: There is none.
     """
-    user = db.session.scalars(select(User).where(User.username == username.strip().lower())).one_or_none()
+    user = db.session.scalars(
+        select(User).where(User.username == username.strip().lower()).options(joinedload(User.clinic))
+    ).one_or_none()
     if user is None:
         raise NotFoundError(f"There is no user {username!r}. `flask users list` shows them.")
     return user

@@ -36,6 +36,7 @@ def record_event(
     clinic_id: int | None = None,
     origin: str = "cli",
     request_id: str = "",
+    chain: AuditChain | None = None,
 ) -> None:
     """Append an entry to the clinic's chain; the caller commits, so that act and entry stand or fall together.
 
@@ -50,8 +51,9 @@ def record_event(
         clinic_id: Whose chain, where there is no actor; None is the chain without a clinic.
         origin: Network address or `cli`, where there is no actor.
         request_id: The request, where there is no actor.
+        chain: The clinic's, where the caller has locked it in this transaction: many entries then read it once.
     """
-    chain = _lock_chain(actor.clinic_id if actor else clinic_id)
+    chain = chain or lock_chain(actor.clinic_id if actor else clinic_id)
     entry = AuditEvent(
         chain_id=chain.id,
         sequence=chain.last_sequence + 1,
@@ -69,6 +71,22 @@ def record_event(
     entry.entry_hash = entry.compute_hash()
     chain.last_sequence, chain.last_hash = entry.sequence, entry.entry_hash
     db.session.add(entry)
+
+
+def lock_chain(clinic_id: int | None) -> AuditChain:
+    """The chain's row, locked until the transaction ends and as the last writer left it.
+
+    Every act of a clinic takes this lock, so what has to be done by one writer at a time is done under it. Who writes
+    what is counted takes it first of all: a writer that came to it with locks on records would wait for one that holds
+    it and needs those records, and what was read before it may have been merged into another patient meanwhile.
+
+    Args:
+        clinic_id: Whose chain; None is the chain without a clinic.
+    """
+    owner = AuditChain.clinic_id.is_(None) if clinic_id is None else AuditChain.clinic_id == clinic_id
+    return db.session.scalars(
+        select(AuditChain).where(owner).with_for_update().execution_options(populate_existing=True)
+    ).one()
 
 
 def verify_chains() -> Iterator[ChainFault]:
@@ -92,11 +110,3 @@ def verify_chains() -> Iterator[ChainFault]:
             yield ChainFault(
                 chain_id=chain.id, sequence=chain.last_sequence, explanation="entries were cut off the end"
             )
-
-
-def _lock_chain(clinic_id: int | None) -> AuditChain:
-    """The chain's row, locked until the transaction ends and as the last writer left it."""
-    owner = AuditChain.clinic_id.is_(None) if clinic_id is None else AuditChain.clinic_id == clinic_id
-    return db.session.scalars(
-        select(AuditChain).where(owner).with_for_update().execution_options(populate_existing=True)
-    ).one()

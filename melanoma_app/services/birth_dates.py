@@ -95,6 +95,11 @@ def write_birth_date(birth_date: date, precision: BirthDatePrecision) -> str:
     return birth_date.isoformat()
 
 
+def age_in_years(birth_date: date, *, on: date) -> int:
+    """Completed years of life; somebody born on 29 February ages on 1 March in common years."""
+    return on.year - birth_date.year - ((on.month, on.day) < (birth_date.month, birth_date.day))
+
+
 def _date_of(parts: dict[str, Any], today: date) -> date | None:
     """The date that is written in parts; None for a 31 February or a month that there is none of."""
     try:

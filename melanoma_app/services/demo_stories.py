@@ -33,6 +33,7 @@ from melanoma_app.services.audit import record_event
 from melanoma_app.services.body_map import REGIONS, BodyPlace
 from melanoma_app.services.checklists import record_checklist
 from melanoma_app.services.consents import record_consent
+from melanoma_app.services.counting import recount_patients
 from melanoma_app.services.demo_images import draw_lesion
 from melanoma_app.services.examinations import record_examination
 from melanoma_app.services.first_reads import record_first_read
@@ -113,6 +114,7 @@ class Storyteller:
             patient=record.image.lesion.patient,
             details={"image": str(record.image.public_id), "demo": "dated back"},
         )
+        recount_patients(patient_ids=[record.image.lesion.patient_id], clinic_id=self.actor.clinic_id)
         db.session.commit()
 
     def _growing_lesion(self) -> None:

@@ -6,10 +6,8 @@ import hashlib
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from datetime import time as datetime_time
-from typing import Final
 from zoneinfo import ZoneInfo
 
 from flask import current_app
@@ -17,15 +15,15 @@ from PIL import Image
 
 from melanoma_app.errors import ConflictError, InvalidInputError, QualityRefusedError, UnavailableError
 from melanoma_app.extensions import db, image_storage
-from melanoma_app.models import Lesion, LesionImage, Patient, Prediction
+from melanoma_app.models import Lesion, Patient, Prediction
 from melanoma_app.models.base import utc_now
-from melanoma_app.models.lesion import LARGEST_LESION_MM, QUALITY_OVERRIDE_LENGTH
+from melanoma_app.models.lesion import QUALITY_OVERRIDE_LENGTH
 from melanoma_app.models.vocabulary import AuditAction, ImageType
 from melanoma_app.security.upload_guard import check_upload
 from melanoma_app.services.actor import Actor
-from melanoma_app.services.audit import record_event
+from melanoma_app.services.audit import lock_chain, record_event
+from melanoma_app.services.counting import recount_patients
 from melanoma_app.services.image_files import (
-    STORED_LONG_SIDE_PX,
     ImageFiles,
     decode_stored_image,
     discard_image_files,
@@ -37,22 +35,16 @@ from melanoma_app.services.lesions import find_lesion
 from melanoma_app.services.model_activation import find_active_pin, load_active_model
 from melanoma_app.services.model_answers import ModelAnswer, ask_model, make_prediction, may_model_look
 from melanoma_app.services.patients import clinic_day
+from melanoma_app.services.photographs import (
+    Photograph,
+    check_captured_at,
+    check_care,
+    check_size,
+    decode_upload,
+    enter_photograph,
+)
 from melanoma_app.services.text import tidy_text
-from ml.inference import Classifier, UnreadableImageError, decode_image
-
-CLOCK_TOLERANCE: Final = timedelta(minutes=5)
-"""How far ahead of ours a camera's clock may run."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Photograph:
-    """A photograph as it came in, checked, before it is decoded."""
-
-    upload: bytes
-    image_type: ImageType
-    captured_at: datetime
-    clin_size_long_diam_mm: float | None
-    quality_override_reason: str
+from ml.inference import Classifier
 
 
 def record_examination(
@@ -94,13 +86,14 @@ def record_examination(
         TooLargeError: The file or its picture is too large.
         UnavailableError: The model or the image store does not work at present.
     """
+    upload_sha256 = hashlib.sha256(upload).hexdigest()
     lesion = find_lesion(public_id=lesion_public_id, actor=actor)
-    _check_care(lesion.patient)
-    photograph = _Photograph(
-        upload=upload,
+    check_care(lesion.patient)
+    photograph = Photograph(
+        upload_sha256=upload_sha256,
         image_type=image_type,
-        captured_at=_check_captured_at(captured_at, lesion.patient, actor),
-        clin_size_long_diam_mm=_check_size(clin_size_long_diam_mm),
+        captured_at=check_captured_at(captured_at, patient=lesion.patient, actor=actor),
+        clin_size_long_diam_mm=check_size(clin_size_long_diam_mm),
         quality_override_reason=_check_override_reason(quality_override_reason),
     )
     may_look, pin = may_model_look(lesion.patient), find_active_pin()
@@ -113,7 +106,7 @@ def record_examination(
     )
     model = load_active_model(pin=pin) if may_look else None
     started = time.perf_counter()
-    image = _decode(upload)
+    image = decode_upload(upload)
     with ThreadPoolExecutor(max_workers=2) as helpers:
         # The files are encoded and flushed to the medium beside the network.
         storing = helpers.submit(store_image_files, image=image, store=image_storage.store)
@@ -164,8 +157,7 @@ def score_image(*, image_public_id: uuid.UUID, actor: Actor) -> Prediction:
         latency_s=time.perf_counter() - started,
         actor=actor,
     )
-    patient = lesion_image.lesion.patient
-    db.session.refresh(patient)
+    patient = _look_again(lesion_image.lesion, actor).patient
     _check_may_look(patient)
     prediction.lesion_image = lesion_image
     if lesion_image.quality is None:
@@ -178,6 +170,7 @@ def score_image(*, image_public_id: uuid.UUID, actor: Actor) -> Prediction:
         patient=patient,
         details={"prediction": str(prediction.public_id)},
     )
+    recount_patients(patient_ids=[patient.id], clinic_id=patient.clinic_id)
     db.session.commit()
     return prediction
 
@@ -189,45 +182,12 @@ def captured_on_day(day: date | None, *, actor: Actor) -> datetime | None:
     return datetime.combine(day, datetime_time(12), tzinfo=ZoneInfo(actor.user.clinic.time_zone))
 
 
-def _check_care(patient: Patient) -> None:
-    if patient.consent_to_care is False:
-        raise ConflictError(
-            "The patient has refused care, so the photograph was not taken in. "
-            "If they have changed their mind, record it on the patient's page first."
-        )
-
-
 def _check_may_look(patient: Patient) -> None:
     if not may_model_look(patient):
         raise ConflictError(
             "The patient has not agreed to analysis by a model, so nothing was scored. "
             "If they agree, record it on the patient's page first."
         )
-
-
-def _check_captured_at(captured_at: datetime | None, patient: Patient, actor: Actor) -> datetime:
-    now = utc_now()
-    if captured_at is None:
-        return now
-    problem = None
-    # The first and last days of the calendar cannot be moved to another zone, so the zone comes last.
-    if captured_at > now + CLOCK_TOLERANCE:
-        problem = "The photograph cannot have been taken in the future. Correct its date, or leave it out."
-    elif (
-        captured_at.year < patient.birth_date.year
-        or clinic_day(captured_at, actor=actor) < patient.birth_date
-    ):
-        problem = "The photograph cannot be older than the patient. Correct its date, or leave it out."
-    if problem:
-        raise InvalidInputError(problem, fields={"captured_at": [problem]})
-    return captured_at
-
-
-def _check_size(size_mm: float | None) -> float | None:
-    if size_mm is None or 0 < size_mm <= LARGEST_LESION_MM:
-        return size_mm
-    problem = f"A lesion's longest diameter is above 0 and up to {LARGEST_LESION_MM} mm. Correct it, or leave it out."
-    raise InvalidInputError(problem, fields={"clin_size_long_diam_mm": [problem]})
 
 
 def _check_override_reason(reason: str) -> str:
@@ -239,7 +199,7 @@ def _check_override_reason(reason: str) -> str:
 
 
 def _judge_and_score(
-    model: Classifier, image: Image.Image, helpers: ThreadPoolExecutor, photograph: _Photograph
+    model: Classifier, image: Image.Image, helpers: ThreadPoolExecutor, photograph: Photograph
 ) -> ModelAnswer:
     answer = ask_model(model=model, image=image, helpers=helpers)
     if answer.findings and not photograph.quality_override_reason:
@@ -247,16 +207,9 @@ def _judge_and_score(
     return answer
 
 
-def _decode(upload: bytes) -> Image.Image:
-    try:
-        return decode_image(upload, long_side_px=STORED_LONG_SIDE_PX)
-    except UnreadableImageError as error:
-        raise InvalidInputError(str(error), fields={"image": [str(error)]}) from error
-
-
 def _keep(
     lesion: Lesion,
-    photograph: _Photograph,
+    photograph: Photograph,
     image: Image.Image,
     files: ImageFiles,
     answer: ModelAnswer | None,
@@ -264,54 +217,32 @@ def _keep(
     actor: Actor,
 ) -> ImageRecord:
     """Rows and audit entry in one transaction; what the patient agrees to is asked again just before."""
-    upload_sha256 = hashlib.sha256(photograph.upload).hexdigest()
     prediction = (
-        make_prediction(answer=answer, image_sha256=upload_sha256, latency_s=latency_s, actor=actor)
+        make_prediction(
+            answer=answer, image_sha256=photograph.upload_sha256, latency_s=latency_s, actor=actor
+        )
         if answer
         else None
     )
     lesion = _look_again(lesion, actor)
-    _check_care(lesion.patient)
-    if not may_model_look(lesion.patient):
-        answer = prediction = None
-    findings = [finding.issue.value for finding in answer.findings] if answer else []
-    lesion_image = LesionImage(
-        public_id=uuid.uuid4(),
+    record = enter_photograph(
         lesion=lesion,
-        upload_sha256=upload_sha256,
-        width_px=image.width,
-        height_px=image.height,
-        image_type=photograph.image_type,
-        clin_size_long_diam_mm=photograph.clin_size_long_diam_mm,
-        quality=answer.quality if answer else None,
-        quality_override_reason=photograph.quality_override_reason if findings else None,
-        captured_at=photograph.captured_at,
-        captured_on=clinic_day(photograph.captured_at, actor=actor),
-        created_by_id=actor.user.id,
-        **vars(files),
-    )
-    db.session.add(lesion_image)
-    details: dict[str, object] = {}
-    if prediction:
-        prediction.lesion_image = lesion_image
-        db.session.add(prediction)
-        details["prediction"] = str(prediction.public_id)
-    if findings:
-        details["quality_findings"] = findings
-    record_event(
-        action=AuditAction.IMAGE_ADDED,
+        photograph=photograph,
+        size_px=image.size,
+        files=files,
+        answer=answer,
+        prediction=prediction,
         actor=actor,
-        subject_public_id=lesion_image.public_id,
-        patient=lesion.patient,
-        details=details,
     )
+    recount_patients(patient_ids=[lesion.patient_id], clinic_id=actor.clinic_id)
     db.session.commit()
-    return ImageRecord(image=lesion_image, prediction=prediction, review=None)
+    return record
 
 
 def _look_again(lesion: Lesion, actor: Actor) -> Lesion:
     """The lesion and its patient as they stand now: somebody may have changed them while the model was at work."""
     public_id = lesion.public_id
+    lock_chain(actor.clinic_id)
     db.session.expire(lesion.patient)
     db.session.expire(lesion)
     return find_lesion(public_id=public_id, actor=actor)

@@ -18,7 +18,8 @@ from melanoma_app.models.base import utc_now
 from melanoma_app.models.histopathology import THICKEST_MM
 from melanoma_app.models.vocabulary import AuditAction, OutcomeLabel
 from melanoma_app.services.actor import Actor
-from melanoma_app.services.audit import record_event
+from melanoma_app.services.audit import lock_chain, record_event
+from melanoma_app.services.counting import recount_patients
 from melanoma_app.services.lesions import find_lesion
 from melanoma_app.services.patients import clinic_day
 from melanoma_app.services.text import tidy_text
@@ -50,6 +51,7 @@ def record_histopathology(
         NotFoundError: The clinic has no such lesion.
         InvalidInputError: A value cannot be right; `fields` says which and why.
     """
+    lock_chain(actor.clinic_id)
     lesion = find_lesion(public_id=lesion_public_id, actor=actor)
     diagnosis = tidy_text(diagnosis)
     problems = {
@@ -77,6 +79,7 @@ def record_histopathology(
         subject_public_id=histopathology.public_id,
         patient=lesion.patient,
     )
+    recount_patients(patient_ids=[lesion.patient_id], clinic_id=actor.clinic_id)
     db.session.commit()
     return histopathology
 

@@ -12,13 +12,15 @@ from sqlalchemy.orm import contains_eager
 
 from melanoma_app.errors import InvalidInputError, NotFoundError
 from melanoma_app.extensions import db
-from melanoma_app.models import Lesion, Patient, Prediction, Review
+from melanoma_app.models import AuditChain, Lesion, Patient, Prediction, Review
 from melanoma_app.models.vocabulary import AnatomSiteGeneral, AuditAction, Laterality
 from melanoma_app.services.actor import Actor
-from melanoma_app.services.audit import record_event
+from melanoma_app.services.audit import lock_chain, record_event
 from melanoma_app.services.body_map import BodyPlace, LesionSite, check_place, describe_site
+from melanoma_app.services.counting import recount_patients
 from melanoma_app.services.lesion_images import ImageRecord, list_image_records
 from melanoma_app.services.patients import find_patient, lock_patient
+from melanoma_app.services.record_totals import add_to_totals
 from melanoma_app.services.text import tidy_paragraphs
 
 MAXIMUM_DESCRIPTION_LENGTH = 500
@@ -85,12 +87,33 @@ def add_lesion(
     # Locked: two lesions added at once get two numbers, and none is added to a record that is being merged.
     patient = lock_patient(public_id=patient_public_id, actor=actor)
     count = db.session.scalar(select(func.max(Lesion.number)).where(Lesion.patient_id == patient.id)) or 0
-    lesion = Lesion(public_id=uuid.uuid4(), patient=patient, number=count + 1, **values)
+    lesion = enter_lesion(patient=patient, number=count + 1, values=values, actor=actor)
+    db.session.commit()
+    return lesion
+
+
+def enter_lesion(
+    *, patient: Patient, number: int, values: dict[str, Any], actor: Actor, chain: AuditChain | None = None
+) -> Lesion:
+    """Add a lesion and the audit entry, in the caller's transaction, which holds the patient's lock.
+
+    Args:
+        patient: Whose.
+        number: The patient's next one.
+        values: The columns that say where it is and what it looks like.
+        actor: Who adds it.
+        chain: The clinic's audit chain, where the caller has locked it.
+    """
+    lesion = Lesion(public_id=uuid.uuid4(), patient=patient, number=number, **values)
     db.session.add(lesion)
     record_event(
-        action=AuditAction.LESION_ADDED, actor=actor, subject_public_id=lesion.public_id, patient=patient
+        action=AuditAction.LESION_ADDED,
+        actor=actor,
+        subject_public_id=lesion.public_id,
+        patient=patient,
+        chain=chain,
     )
-    db.session.commit()
+    add_to_totals(clinic_id=patient.clinic_id, lesions=1)
     return lesion
 
 
@@ -113,6 +136,7 @@ def edit_lesion(
         InvalidInputError: As for `add_lesion`; the record is unchanged.
     """
     values = _check_values(description, place, anatom_site_general, laterality)
+    lock_chain(actor.clinic_id)
     lesion = find_lesion(public_id=public_id, actor=actor)
     changed = {
         "place" if name in _COLUMNS_OF_THE_PLACE else name
@@ -128,6 +152,7 @@ def edit_lesion(
         patient=lesion.patient,
         details={"changed": sorted(changed)},
     )
+    recount_patients(patient_ids=[lesion.patient_id], clinic_id=actor.clinic_id)
     db.session.commit()
     return lesion
 

@@ -56,14 +56,18 @@ def pin_of(activation: ModelActivation | None) -> ModelPin | None:
     return ModelPin(identifier=f"{version.name}-{version.version}", sha256=version.sha256)
 
 
-def load_active_model(*, pin: ModelPin | None) -> Classifier:
+def load_active_model(*, pin: ModelPin | None, is_for_many: bool = False) -> Classifier:
     """The active model, ready to score; the caller ends its transaction first, for a large network takes a second.
+
+    Args:
+        pin: The model; None for the one of the settings.
+        is_for_many: Load one apart, made to score many photographs in several threads; the caller holds it.
 
     Raises:
         UnavailableError: It is missing or damaged; no other takes its place.
     """
     try:
-        return classifier.shelf.load(pin)
+        return classifier.shelf.load_for_many(pin) if is_for_many else classifier.shelf.load(pin)
     except ModelIntegrityError as error:
         raise UnavailableError(
             "The model cannot be used at present, so the photograph was not taken in. Tell your engineer."

@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from melanoma_app.errors import UnavailableError
-from melanoma_app.models import Patient, Prediction
+from melanoma_app.models import ModelVersion, Patient, Prediction
 from melanoma_app.models.vocabulary import OutcomeLabel
 from melanoma_app.services.actor import Actor
 from melanoma_app.services.model_versions import ensure_model_version
@@ -54,23 +54,37 @@ def may_model_look(patient: Patient) -> bool:
     return patient.consent_to_ai_analysis is True and patient.consent_to_care is not False
 
 
-def ask_model(*, model: Classifier, image: Image.Image, helpers: Executor) -> ModelAnswer:
-    """Let a model judge and score a picture; the quality gate works beside the network, so that it costs no time.
+def ask_model(*, model: Classifier, image: Image.Image, helpers: Executor | None = None) -> ModelAnswer:
+    """Let a model judge and score a picture.
+
+    Args:
+        model: The one that looks.
+        image: The picture.
+        helpers: Where the quality gate works beside the network, so that it costs no time; None where all cores are
+            busy with other pictures.
 
     Raises:
         UnavailableError: The model gave no usable answer.
     """
-    judging = helpers.submit(model.assess, image)
+    judging = helpers.submit(model.assess, image) if helpers else None
     try:
         prediction = model.predict(image)
-        return ModelAnswer(manifest=model.manifest, prediction=prediction, verdict=judging.result())
+        verdict = judging.result() if judging else model.assess(image)
+        return ModelAnswer(manifest=model.manifest, prediction=prediction, verdict=verdict)
     except ModelIntegrityError as error:
         raise UnavailableError(
             "The model gave no usable answer, so nothing was saved. Tell your engineer."
         ) from error
 
 
-def make_prediction(*, answer: ModelAnswer, image_sha256: str, latency_s: float, actor: Actor) -> Prediction:
+def make_prediction(
+    *,
+    answer: ModelAnswer,
+    image_sha256: str,
+    latency_s: float,
+    actor: Actor,
+    model_version: ModelVersion | None = None,
+) -> Prediction:
     """An answer as a row that is in no session yet and belongs to no photograph; commits when the model is new here.
 
     Args:
@@ -78,10 +92,11 @@ def make_prediction(*, answer: ModelAnswer, image_sha256: str, latency_s: float,
         image_sha256: Of the bytes that were scored.
         latency_s: Seconds from the file to the answer.
         actor: Who asked.
+        model_version: The row of the model that answered, where the caller has it.
     """
     return Prediction(
         public_id=uuid.uuid4(),
-        model_version=ensure_model_version(manifest=answer.manifest),
+        model_version=model_version or ensure_model_version(manifest=answer.manifest),
         malignancy_probability=answer.prediction.probability,
         label=OutcomeLabel(answer.prediction.label),
         threshold=answer.prediction.threshold,

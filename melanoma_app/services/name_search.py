@@ -17,8 +17,8 @@ from sqlalchemy.engine import Row
 
 from melanoma_app.extensions import db
 from melanoma_app.models import Patient, PatientSearchKey
+from melanoma_app.models.patient_merge import is_not_merged
 from melanoma_app.services.actor import Actor
-from melanoma_app.services.patient_merges import is_not_merged
 
 KEYED_LETTERS: Final = 7
 """As in SymSpell, whose author measured it the best trade of speed for size."""

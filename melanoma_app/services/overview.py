@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import ScalarSelect, func, select
 from sqlalchemy.orm import contains_eager
 
 from melanoma_app.extensions import db
-from melanoma_app.models import Lesion, LesionImage, Patient, Prediction
+from melanoma_app.models import Lesion, LesionImage, OutcomeCount, Patient, Prediction, RecordTotal
 from melanoma_app.models.base import utc_now
 from melanoma_app.models.prediction import is_latest_of_image
+from melanoma_app.models.vocabulary import ComparedWith
 from melanoma_app.services.actor import Actor
+from melanoma_app.services.count_slices import Grain, find_slice
+from melanoma_app.services.counted_tests import find_tests
 from melanoma_app.services.paging import PAGE_SIZE
-from melanoma_app.services.patient_merges import count_merged_patients
-from melanoma_app.services.patient_search import SearchPage, search_patients
+from melanoma_app.services.patient_search import (
+    SearchPage,
+    find_newest_patients,
+    record_patients_shown,
+    search_patients,
+)
 from melanoma_app.services.patients import clinic_day
-from melanoma_app.services.statistics import StatisticsFilter, count_outcomes
-from melanoma_app.services.worklist import count_open_risks
+from melanoma_app.services.small_numbers import Count
+from melanoma_app.services.statistics import protect_for
+from melanoma_app.services.statistics_filter import StatisticsFilter
+from melanoma_app.services.worklist import overdue_histology
+from melanoma_app.services.worklist_queries import count_up_to
+
+OVERDUE_COUNTED_UP_TO: Final = 10_000
+"""Where the count of overdue laboratory reports stops; all other figures are kept, this one changes with the hour."""
+_TOTALS: Final = (
+    RecordTotal.patients,
+    RecordTotal.lesions,
+    RecordTotal.awaiting_review,
+    RecordTotal.high_risk_unsigned,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,16 +52,16 @@ class Tiles:
         examinations_this_week: Photographs of this week that a model has looked at.
         awaiting_review: Photographs that nobody has signed.
         high_risk_unsigned: Those of them that the newest prediction calls malignant.
-        histology_overdue: Lesions whose laboratory report should have come.
+        histology_overdue: Lesions whose laboratory report should have come; counted up to 10,000.
         week_starts_on: The Monday.
     """
 
-    patients: int
-    lesions: int
-    examinations_this_week: int
-    awaiting_review: int
-    high_risk_unsigned: int
-    histology_overdue: int
+    patients: Count
+    lesions: Count
+    examinations_this_week: Count
+    awaiting_review: Count
+    high_risk_unsigned: Count
+    histology_overdue: Count
     week_starts_on: date
 
 
@@ -53,24 +73,63 @@ class PatientSummary:
     last_prediction: Prediction | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class NewestRecords:
+    """What came last."""
+
+    tests: Sequence[Prediction]
+    patients: Sequence[PatientSummary]
+
+
 def count_tiles(*, actor: Actor) -> Tiles:
-    """The figures of the actor's clinic."""
+    """The figures of the actor's clinic, protected for those who may not see patients; one statement."""
     today = clinic_day(utc_now(), actor=actor)
     monday = today - timedelta(days=today.weekday())
-    this_week = count_outcomes(chosen=StatisticsFilter(date_from=monday), actor=actor)
-    risks = count_open_risks(actor=actor)
-    in_clinic = Patient.clinic_id == actor.clinic_id
+    totals = [
+        func.coalesce(func.max(one), 0) for one in _TOTALS
+    ]  # zeros, too, where nothing is on record yet
+    *known, overdue, this_week = db.session.execute(
+        select(
+            *totals,
+            count_up_to(OVERDUE_COUNTED_UP_TO, overdue_histology(actor)),
+            _tests_since(monday, actor),
+        ).where(RecordTotal.clinic_id == actor.clinic_id)
+    ).one()
+    patients, lesions, awaiting_review, high_risk_unsigned = known
     return Tiles(
-        patients=_count_patients(actor),
-        lesions=db.session.scalar(
-            select(func.count()).select_from(Lesion).join(Lesion.patient).where(in_clinic)
-        )
-        or 0,
-        examinations_this_week=this_week.total,
-        awaiting_review=risks.unsigned,
-        high_risk_unsigned=risks.unsigned_malignant,
-        histology_overdue=risks.histology_overdue,
+        patients=protect_for(actor, patients),
+        lesions=protect_for(actor, lesions),
+        examinations_this_week=protect_for(actor, int(this_week)),
+        awaiting_review=protect_for(actor, awaiting_review),
+        high_risk_unsigned=protect_for(actor, high_risk_unsigned),
+        histology_overdue=protect_for(actor, overdue),
         week_starts_on=monday,
+    )
+
+
+def list_newest(
+    *, chosen: StatisticsFilter, model_ids: Collection[int] | None, actor: Actor, size: int
+) -> NewestRecords:
+    """The latest tests that the filters let through, and the newest patients; audited together.
+
+    Args:
+        chosen: Which tests.
+        model_ids: The rows of the model that `chosen` names; None when it names none.
+        actor: Who looks.
+        size: How many of each.
+    """
+    tests = find_tests(chosen=chosen, model_ids=model_ids, actor=actor, size=size).items
+    patients = find_newest_patients(actor=actor, size=size)
+    last = _last_predictions(patients)
+    record_patients_shown(
+        patients=[*(test.lesion_image.lesion.patient for test in tests), *patients], actor=actor
+    )
+    db.session.commit()
+    return NewestRecords(
+        tests=tests,
+        patients=[
+            PatientSummary(patient=patient, last_prediction=last.get(patient.id)) for patient in patients
+        ],
     )
 
 
@@ -83,10 +142,21 @@ def list_patient_summaries(
     return page.map(lambda patient: PatientSummary(patient=patient, last_prediction=last.get(patient.id)))
 
 
-def _count_patients(actor: Actor) -> int:
-    """Without those who were merged; counted apart, for there are few of them."""
-    registered = select(func.count()).select_from(Patient).where(Patient.clinic_id == actor.clinic_id)
-    return (db.session.scalar(registered) or 0) - count_merged_patients(actor=actor)
+def _tests_since(day: date, actor: Actor) -> ScalarSelect[int]:
+    """The tests from a day on, from the counters that tell nothing but days apart."""
+    by_day = find_slice(grain=Grain.DAY, needed=frozenset(), compared_with=ComparedWith.NOTHING)
+    assert by_day is not None  # noqa: S101 (a slice that is always kept)
+    tests = func.sum(OutcomeCount.positive_tests + OutcomeCount.negative_tests)
+    return (
+        select(func.coalesce(tests, 0))
+        .where(
+            OutcomeCount.clinic_id == actor.clinic_id,
+            OutcomeCount.slice == by_day.name,
+            OutcomeCount.compared_with == ComparedWith.NOTHING,
+            OutcomeCount.period_start >= day,
+        )
+        .scalar_subquery()
+    )
 
 
 def _last_predictions(patients: Sequence[Patient]) -> dict[int, Prediction]:

@@ -22,32 +22,11 @@ from melanoma_app.models.base import utc_now
 from melanoma_app.models.patient_merge import MERGE_REASON_LENGTH
 from melanoma_app.models.vocabulary import AuditAction
 from melanoma_app.services.actor import Actor
-from melanoma_app.services.audit import record_event
+from melanoma_app.services.audit import lock_chain, record_event
 from melanoma_app.services.consent_purposes import CONSENT_FIELDS, CONSENT_LABELS
+from melanoma_app.services.counting import recount_patients
+from melanoma_app.services.record_totals import add_to_totals
 from melanoma_app.services.text import tidy_paragraphs
-
-
-def is_not_merged() -> ColumnElement[bool]:
-    """The condition that a patient was not merged into another one: for every list and search."""
-    return ~(
-        select(PatientMerge.id)
-        .where(PatientMerge.merged_id == Patient.id, PatientMerge.reverted_at.is_(None))
-        .correlate(Patient)
-        .exists()
-    )
-
-
-def count_merged_patients(*, actor: Actor) -> int:
-    """How many of the clinic's records stand in no list, because they were merged."""
-    return (
-        db.session.scalar(
-            select(func.count())
-            .select_from(PatientMerge)
-            .join(PatientMerge.merged)
-            .where(Patient.clinic_id == actor.clinic_id, PatientMerge.reverted_at.is_(None))
-        )
-        or 0
-    )
 
 
 def find_merge_of(patient: Patient) -> PatientMerge | None:
@@ -121,7 +100,7 @@ def merge_patients(
     db.session.add(merge)
     db.session.flush()
     moved = _move_lesions(merge)
-    _record(AuditAction.PATIENTS_MERGED, merge, moved, actor)
+    _record(AuditAction.PATIENTS_MERGED, merge, actor, lesions=moved, patients=-1)
     db.session.commit()
     return merge
 
@@ -154,7 +133,7 @@ def revert_merge(*, public_id: uuid.UUID, actor: Actor) -> PatientMerge:
     for one in moved:
         one.lesion.patient_id, one.lesion.number = merge.merged_id, one.former_number
     merge.reverted_at, merge.reverted_by_id = utc_now(), actor.user.id
-    _record(AuditAction.PATIENT_MERGE_REVERTED, merge, len(moved), actor)
+    _record(AuditAction.PATIENT_MERGE_REVERTED, merge, actor, lesions=len(moved), patients=1)
     db.session.commit()
     return merge
 
@@ -163,6 +142,7 @@ def _lock_patients(
     kept_public_id: uuid.UUID, merged_public_id: uuid.UUID, actor: Actor
 ) -> tuple[Patient, Patient]:
     """Both rows, locked in one order, so that two people who merge at once wait for each other and never both."""
+    lock_chain(actor.clinic_id)
     rows = {
         patient.public_id: patient
         for patient in db.session.scalars(
@@ -228,8 +208,16 @@ def _move_lesions(merge: PatientMerge) -> int:
     return len(lesions)
 
 
-def _record(action: AuditAction, merge: PatientMerge, lesions: int, actor: Actor) -> None:
-    """In the history of both patients."""
+def _record(action: AuditAction, merge: PatientMerge, actor: Actor, *, lesions: int, patients: int) -> None:
+    """In the history of both patients, in the statistics and on the worklist.
+
+    Args:
+        action: What happened.
+        merge: To which merge.
+        actor: Who did it.
+        lesions: How many moved.
+        patients: How many more stand in lists now.
+    """
     for patient in (merge.kept, merge.merged):
         record_event(
             action=action,
@@ -242,3 +230,5 @@ def _record(action: AuditAction, merge: PatientMerge, lesions: int, actor: Actor
                 "lesions": lesions,
             },
         )
+    add_to_totals(clinic_id=actor.clinic_id, patients=patients)
+    recount_patients(patient_ids=[merge.kept_id, merge.merged_id], clinic_id=actor.clinic_id)

@@ -13,13 +13,14 @@ from sqlalchemy import ColumnElement, Select, false, or_, select
 from melanoma_app.extensions import db
 from melanoma_app.models import Patient
 from melanoma_app.models.base import utc_now
+from melanoma_app.models.patient_merge import is_not_merged
 from melanoma_app.models.vocabulary import AuditAction
 from melanoma_app.services.actor import Actor
 from melanoma_app.services.audit import record_event
 from melanoma_app.services.birth_dates import read_dates
 from melanoma_app.services.name_search import find_candidates, is_alike, name_words
-from melanoma_app.services.paging import PAGE_SIZE, Page, cut_page, newest_first
-from melanoma_app.services.patient_merges import has_taken_in, is_not_merged
+from melanoma_app.services.paging import PAGE_SIZE, Page, cut_page, newest_rows
+from melanoma_app.services.patient_merges import has_taken_in
 from melanoma_app.services.patients import clinic_day
 from melanoma_app.services.text import fold_text, search_name, tidy_mrn
 
@@ -68,6 +69,12 @@ def search_patients(
     record_patients_shown(patients=page.items, actor=actor)
     db.session.commit()
     return page
+
+
+def find_newest_patients(*, actor: Actor, size: int) -> Sequence[Patient]:
+    """The clinic's patients that were registered last; the caller audits whom it shows, and commits."""
+    everybody = select(Patient).where(Patient.clinic_id == actor.clinic_id, is_not_merged())
+    return _read_page(everybody, cursor=None, size=size).items
 
 
 def find_similar_patients(
@@ -136,7 +143,14 @@ def _readings(search: str, actor: Actor) -> Iterator[Sequence[ColumnElement[bool
 
 def _read_page(query: Select[Any], *, cursor: str | None, size: int) -> SearchPage[Patient]:
     rows = db.session.scalars(
-        newest_first(query, time=Patient.created_at, key=Patient.id, cursor=cursor, size=size)
+        newest_rows(
+            select(Patient),
+            wanted=query,
+            time=Patient.created_at,
+            key=Patient.id,
+            cursor=cursor,
+            size=size,
+        )
     ).all()
     page = cut_page(rows, size=size, position=lambda patient: (patient.created_at, patient.id))
     return SearchPage(items=page.items, next_cursor=page.next_cursor)

@@ -18,18 +18,23 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from melanoma_app.errors import ConflictError, InvalidInputError, NotFoundError
 from melanoma_app.extensions import db
-from melanoma_app.models import Patient, PatientMerge
+from melanoma_app.models import AuditChain, Patient, PatientMerge
 from melanoma_app.models.base import utc_now
 from melanoma_app.models.vocabulary import AuditAction, BirthDatePrecision, FitzpatrickSkinType, Gender
 from melanoma_app.services.actor import Actor
-from melanoma_app.services.audit import record_event
+from melanoma_app.services.audit import lock_chain, record_event
+from melanoma_app.services.birth_dates import age_in_years
 from melanoma_app.services.consent_purposes import CONSENT_FIELDS, note_decisions
+from melanoma_app.services.counting import recount_patients
 from melanoma_app.services.name_search import replace_search_keys
 from melanoma_app.services.patient_merges import find_merge_of
+from melanoma_app.services.record_totals import add_to_totals
 from melanoma_app.services.text import search_name, tidy_mrn, tidy_text
 
 OLDEST_AGE_YEARS: Final = 130
 """The oldest documented person reached 122 years (Robine and Allard 1998, doi 10.1126/science.279.5358.1831h)."""
+COUNTED_BY: Final = frozenset({"birth_date", "gender", "fitzpatrick_skin_type"})
+"""What is said of a patient that statistics count by."""
 _MRN: Final = re.compile(r"[A-Z0-9][A-Z0-9./_-]{0,31}")
 
 
@@ -73,7 +78,23 @@ def register_patient(*, details: PatientDetails, actor: Actor) -> Patient:
         InvalidInputError: A value cannot be right; `fields` says which and why.
         ConflictError: The clinic already has a patient with that MRN.
     """
-    values = _check_details(details, actor)
+    patient = enter_patient(values=check_details(details=details, actor=actor), actor=actor)
+    db.session.commit()
+    return patient
+
+
+def enter_patient(*, values: dict[str, Any], actor: Actor, chain: AuditChain | None = None) -> Patient:
+    """Add a patient with search keys, consents and audit entry, in the caller's transaction.
+
+    Args:
+        values: As `check_details` gives them.
+        actor: Who registers.
+        chain: The clinic's audit chain, where the caller has locked it.
+
+    Raises:
+        ConflictError: The clinic already has a patient with that MRN; the transaction can go on.
+    """
+    chain = chain or lock_chain(actor.clinic_id)
     patient = Patient(public_id=uuid.uuid4(), clinic_id=actor.clinic_id, **values)
     with _refusing_taken_mrn(values["mrn"]):
         db.session.add(patient)
@@ -84,8 +105,9 @@ def register_patient(*, details: PatientDetails, actor: Actor) -> Patient:
         actor=actor,
         subject_public_id=patient.public_id,
         patient=patient,
+        chain=chain,
     )
-    db.session.commit()
+    add_to_totals(clinic_id=patient.clinic_id, patients=1)
     return patient
 
 
@@ -103,10 +125,11 @@ def edit_patient(*, public_id: uuid.UUID, details: PatientDetails, version: int,
         InvalidInputError: A value cannot be right, or an answer about a consent would be taken out of the record.
         ConflictError: Somebody else has edited meanwhile, or another patient holds the MRN; nothing is changed.
     """
+    lock_chain(actor.clinic_id)
     patient = find_patient(public_id=public_id, actor=actor)
     if patient.version != version:
         raise _edited_meanwhile()
-    values = _check_details(details, actor)
+    values = check_details(details=details, actor=actor)
     _refuse_unasking(patient, values)
     try:
         with _refusing_taken_mrn(values["mrn"]):
@@ -123,6 +146,8 @@ def edit_patient(*, public_id: uuid.UUID, details: PatientDetails, version: int,
         patient=patient,
         details={"changed": [name for name in changed if name != "search_name"]},
     )
+    if COUNTED_BY.intersection(changed):
+        recount_patients(patient_ids=[patient.id], clinic_id=patient.clinic_id)
     db.session.commit()
     return patient
 
@@ -158,6 +183,7 @@ def lock_patient(*, public_id: uuid.UUID, actor: Actor) -> Patient:
         NotFoundError: There is none, or none in the actor's clinic.
         MergedPatientError: It was merged into another record.
     """
+    lock_chain(actor.clinic_id)
     db.session.scalars(
         select(Patient)
         .where(Patient.public_id == public_id, Patient.clinic_id == actor.clinic_id)
@@ -179,27 +205,12 @@ def read_patient(*, public_id: uuid.UUID, actor: Actor) -> Patient:
     return patient
 
 
-def check_birth_date(birth_date: date, *, today: date) -> str | None:
-    """Say why a birth date cannot be right; None when it can."""
-    if birth_date > today:
-        return f"The birth date {birth_date:%d %b %Y} is in the future. Check day, month and year."
-    if age_in_years(birth_date, on=today) > OLDEST_AGE_YEARS:
-        return f"This birth date would make the patient older than {OLDEST_AGE_YEARS} years. Check the year."
-    return None
+def check_details(*, details: PatientDetails, actor: Actor) -> dict[str, Any]:
+    """The column values, tidied, or a refusal that names every wrong field.
 
-
-def age_in_years(birth_date: date, *, on: date) -> int:
-    """Completed years of life; somebody born on 29 February ages on 1 March in common years."""
-    return on.year - birth_date.year - ((on.month, on.day) < (birth_date.month, birth_date.day))
-
-
-def clinic_day(moment: datetime, *, actor: Actor) -> date:
-    """The date of a moment where the actor's clinic is."""
-    return moment.astimezone(ZoneInfo(actor.user.clinic.time_zone)).date()
-
-
-def _check_details(details: PatientDetails, actor: Actor) -> dict[str, Any]:
-    """The column values, tidied, or a refusal that names every wrong field."""
+    Raises:
+        InvalidInputError: A value cannot be right.
+    """
     values: dict[str, Any] = dict(vars(details))
     values["mrn"] = tidy_mrn(details.mrn)
     problems: dict[str, list[str]] = {}
@@ -215,6 +226,20 @@ def _check_details(details: PatientDetails, actor: Actor) -> dict[str, Any]:
         raise InvalidInputError("Some values need another look.", fields=problems)
     values["search_name"] = search_name(values["family_name"], values["given_name"])
     return values
+
+
+def check_birth_date(birth_date: date, *, today: date) -> str | None:
+    """Say why a birth date cannot be right; None when it can."""
+    if birth_date > today:
+        return f"The birth date {birth_date:%d %b %Y} is in the future. Check day, month and year."
+    if age_in_years(birth_date, on=today) > OLDEST_AGE_YEARS:
+        return f"This birth date would make the patient older than {OLDEST_AGE_YEARS} years. Check the year."
+    return None
+
+
+def clinic_day(moment: datetime, *, actor: Actor) -> date:
+    """The date of a moment where the actor's clinic is."""
+    return moment.astimezone(ZoneInfo(actor.user.clinic.time_zone)).date()
 
 
 def _assign(patient: Patient, name: str, value: Any) -> bool:

@@ -19,10 +19,11 @@ from melanoma_app.models.base import utc_now
 from melanoma_app.models.vocabulary import AuditAction, OutcomeLabel
 from melanoma_app.services.actor import Actor
 from melanoma_app.services.audit import record_event
+from melanoma_app.services.counted_tests import list_tests
 from melanoma_app.services.overview import PatientSummary, list_patient_summaries
 from melanoma_app.services.paging import Page
 from melanoma_app.services.patients import clinic_day
-from melanoma_app.services.statistics import StatisticsFilter, list_tests
+from melanoma_app.services.statistics_filter import StatisticsFilter
 from melanoma_app.services.worklist import list_overdue_monitoring, list_pending_histology, list_unsigned
 
 ROWS_AT_ONCE: Final = 500

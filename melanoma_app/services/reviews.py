@@ -19,7 +19,8 @@ from melanoma_app.models.review import REVIEW_TEXT_LENGTH
 from melanoma_app.models.vocabulary import AuditAction, OutcomeLabel, ReviewPlan
 from melanoma_app.security.permissions import Permission
 from melanoma_app.services.actor import Actor
-from melanoma_app.services.audit import record_event
+from melanoma_app.services.audit import lock_chain, record_event
+from melanoma_app.services.counting import recount_patients
 from melanoma_app.services.lesion_images import find_lesion_image
 from melanoma_app.services.patients import clinic_day
 from melanoma_app.services.predictions import find_newest_prediction
@@ -64,6 +65,7 @@ def sign_review(
         InvalidInputError: A value cannot be right; `fields` says which and why.
     """
     _check_may_review(actor)
+    lock_chain(actor.clinic_id)
     image = find_lesion_image(public_id=image_public_id, actor=actor)
     _refuse_second_signature(image, actor)
     prediction = find_newest_prediction(image=image)
@@ -194,6 +196,7 @@ def _keep(review: Review, image: LesionImage, prediction: Prediction | None, act
             "plan": review.plan.value,
         },
     )
+    recount_patients(patient_ids=[image.lesion.patient_id], clinic_id=actor.clinic_id)
     db.session.commit()
 
 

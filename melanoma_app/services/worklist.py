@@ -1,6 +1,10 @@
 """The worklist: photographs that nobody has signed, laboratory reports that are due, patients who should be back.
 
-All of it is computed from the record whenever it is asked for; nothing is marked as open or done anywhere.
+Nobody marks anything as open or done: what is open follows from the record. It used to be computed whenever it was
+asked for, which took seconds on a million photographs, on every page. So it is kept as rows (`OpenTask`) that
+`services/open_tasks.py` derives from the record in every transaction that changes what is open. `flask statistics
+verify` derives them again and reports any difference, `rebuild` mends it. What changes with the day, such as being
+overdue, is in no row.
 """
 
 from __future__ import annotations
@@ -11,14 +15,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import Label, case, func, select
+from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from melanoma_app.errors import NotFoundError
 from melanoma_app.extensions import db
-from melanoma_app.models import Lesion, LesionImage, Prediction, Review
+from melanoma_app.models import Lesion, LesionImage, OpenTask, Patient, Prediction, Review
 from melanoma_app.models.base import utc_now
-from melanoma_app.models.vocabulary import OutcomeLabel
+from melanoma_app.models.vocabulary import OpenTaskKind, OutcomeLabel
 from melanoma_app.services.actor import Actor
 from melanoma_app.services.paging import PAGE_SIZE, Page
 from melanoma_app.services.patient_search import record_patients_shown
@@ -26,16 +30,13 @@ from melanoma_app.services.worklist_queries import (
     UNSCORED,
     Rows,
     WorklistPosition,
-    first_waiting_biopsies,
-    in_clinic,
+    count_up_to,
+    counts_for_image,
     in_worklist_order,
     is_behind,
-    newest_prediction_of_image,
+    open_tasks,
     overdue_monitoring,
     read_position,
-    risk_rank,
-    unsigned_ids,
-    unsigned_images,
     write_position,
 )
 
@@ -82,21 +83,6 @@ class WorklistCounts:
         return describe_count(self.total)
 
 
-@dataclass(frozen=True, kw_only=True)
-class OpenRisks:
-    """What the overview tells of the worklist, counted to the end.
-
-    Args:
-        unsigned: Photographs without a review.
-        unsigned_malignant: Those of them that the newest prediction calls malignant.
-        histology_overdue: Lesions whose laboratory report is overdue.
-    """
-
-    unsigned: int
-    unsigned_malignant: int
-    histology_overdue: int
-
-
 def list_unsigned(
     *, actor: Actor, cursor: str | None = None, size: int = PAGE_SIZE, outcome: OutcomeLabel | None = None
 ) -> Page[UnsignedImage]:
@@ -115,19 +101,37 @@ def list_unsigned(
     Raises:
         InvalidInputError: The cursor is not one of ours.
     """
-    query = in_worklist_order(unsigned_images(select(LesionImage, Prediction), actor)).options(
-        joinedload(LesionImage.lesion, innerjoin=True).joinedload(Lesion.patient, innerjoin=True),
-        joinedload(Prediction.model_version),
+    tasks = in_worklist_order(
+        open_tasks(
+            select(OpenTask.lesion_image_id, OpenTask.risk_order, OpenTask.since),
+            OpenTaskKind.UNSIGNED,
+            actor,
+        )
     )
     if outcome:
-        query = query.where(Prediction.label == outcome)
+        tasks = tasks.where(OpenTask.outcome == outcome)
     if cursor:
-        query = query.where(is_behind(read_position(cursor)))
-    rows = db.session.execute(query.limit(size + 1)).all()
-    items = [UnsignedImage(image=image, prediction=prediction) for image, prediction in rows[:size]]
+        tasks = tasks.where(is_behind(read_position(cursor)))
+    # Cut to the page before anything is joined, so that no server can think of another way than along the index.
+    listed = tasks.limit(size + 1).subquery()
+    rows = db.session.execute(
+        select(LesionImage, Prediction, listed.c.risk_order)
+        .join(listed, listed.c.lesion_image_id == LesionImage.id)
+        .outerjoin(Prediction, counts_for_image())
+        .order_by(listed.c.risk_order, listed.c.since, listed.c.lesion_image_id)
+        .options(
+            joinedload(LesionImage.lesion, innerjoin=True).joinedload(Lesion.patient, innerjoin=True),
+            joinedload(Prediction.model_version),
+        )
+    ).all()
+    items = [UnsignedImage(image=image, prediction=prediction) for image, prediction, _ in rows[:size]]
     record_patients_shown(patients=[one.image.lesion.patient for one in items], actor=actor)
     db.session.commit()
-    return Page(items=items, next_cursor=write_position(_position(items[-1])) if len(rows) > size else None)
+    if len(rows) <= size:
+        return Page(items=items, next_cursor=None)
+    last, _, risk_order = rows[size - 1]
+    position = WorklistPosition(rank=-risk_order, captured_at=last.captured_at, key=last.id)
+    return Page(items=items, next_cursor=write_position(position))
 
 
 def next_unsigned(*, actor: Actor, after: uuid.UUID | None = None) -> uuid.UUID | None:
@@ -143,10 +147,13 @@ def next_unsigned(*, actor: Actor, after: uuid.UUID | None = None) -> uuid.UUID 
     Raises:
         NotFoundError: The clinic has no photograph `after`.
     """
-    query = in_worklist_order(unsigned_images(select(LesionImage.public_id), actor))
+    tasks = in_worklist_order(open_tasks(select(OpenTask.lesion_image_id), OpenTaskKind.UNSIGNED, actor))
     if after:
-        query = query.where(is_behind(_find_position(after, actor)))
-    found = db.session.scalars(query.limit(1)).first()
+        tasks = tasks.where(is_behind(_find_position(after, actor)))
+    first = tasks.limit(1).subquery()
+    found = db.session.scalars(
+        select(LesionImage.public_id).join(first, first.c.lesion_image_id == LesionImage.id)
+    ).one_or_none()
     db.session.commit()
     return found
 
@@ -158,11 +165,11 @@ def list_pending_histology(*, actor: Actor, size: int | None = LONGEST_WAITING) 
     review that still waits.
     """
     reviews = _load_reviews(
-        select(Review)
-        .join(waiting := first_waiting_biopsies(actor).subquery(), waiting.c.id == Review.id)
-        .order_by(Review.signed_at, Review.id)
-        .limit(size),
-        actor,
+        open_tasks(
+            select(OpenTask.review_id, OpenTask.since.label("waits_from")), OpenTaskKind.HISTOLOGY, actor
+        ).order_by(OpenTask.since, OpenTask.review_id),
+        actor=actor,
+        size=size,
     )
     overdue_before = utc_now() - HISTOLOGY_DUE_AFTER
     return [PendingHistology(review=one, is_overdue=one.signed_at < overdue_before) for one in reviews]
@@ -171,7 +178,11 @@ def list_pending_histology(*, actor: Actor, size: int | None = LONGEST_WAITING) 
 def list_overdue_monitoring(*, actor: Actor, size: int | None = LONGEST_WAITING) -> Sequence[Review]:
     """The reviews whose follow-up day has passed without a new photograph, the longest overdue first; audited."""
     return _load_reviews(
-        overdue_monitoring(select(Review), actor).order_by(Review.due_on, Review.id).limit(size), actor
+        overdue_monitoring(select(OpenTask.review_id, OpenTask.due_on.label("waits_from")), actor).order_by(
+            OpenTask.due_on, OpenTask.review_id
+        ),
+        actor=actor,
+        size=size,
     )
 
 
@@ -180,40 +191,21 @@ def count_worklist(*, actor: Actor) -> WorklistCounts:
 
     It neither writes what the session holds unsaved (a page that shows a refused form) nor ends its transaction.
     """
+    key = select(OpenTask.lesion_image_id)
     sections = (
-        unsigned_ids(actor),
-        first_waiting_biopsies(actor),
-        overdue_monitoring(select(Review.id), actor),
+        open_tasks(key, OpenTaskKind.UNSIGNED, actor),
+        open_tasks(key, OpenTaskKind.HISTOLOGY, actor),
+        overdue_monitoring(key, actor),
     )
     with db.session.no_autoflush:
-        unsigned, histology_pending, monitoring_overdue = db.session.execute(
-            select(
-                *(
-                    select(func.count()).select_from(one.limit(COUNTED_UP_TO).subquery()).scalar_subquery()
-                    for one in sections
-                )
-            )
-        ).one()
-    return WorklistCounts(
-        unsigned=unsigned, histology_pending=histology_pending, monitoring_overdue=monitoring_overdue
-    )
+        counts = db.session.execute(select(*(count_up_to(COUNTED_UP_TO, one) for one in sections))).one()
+    return WorklistCounts(unsigned=counts[0], histology_pending=counts[1], monitoring_overdue=counts[2])
 
 
-def count_open_risks(*, actor: Actor) -> OpenRisks:
-    """The worklist's figures of the overview, in two statements."""
-    labels = unsigned_images(select(Prediction.label), actor).subquery()
-    unsigned, malignant = db.session.execute(
-        select(func.count(), func.count(case((labels.c.label == OutcomeLabel.MALIGNANT, 1)))).select_from(
-            labels
-        )
-    ).one()
-    overdue = (
-        first_waiting_biopsies(actor).where(Review.signed_at < utc_now() - HISTOLOGY_DUE_AFTER).subquery()
-    )
-    return OpenRisks(
-        unsigned=unsigned,
-        unsigned_malignant=malignant,
-        histology_overdue=db.session.scalar(select(func.count()).select_from(overdue)) or 0,
+def overdue_histology(actor: Actor) -> Rows:
+    """The keys of the photographs whose laboratory report is overdue."""
+    return open_tasks(select(OpenTask.lesion_image_id), OpenTaskKind.HISTOLOGY, actor).where(
+        OpenTask.since < utc_now() - HISTOLOGY_DUE_AFTER
     )
 
 
@@ -222,9 +214,20 @@ def describe_count(number: int) -> str:
     return f"{COUNTED_UP_TO - 1}+" if number >= COUNTED_UP_TO else str(number)
 
 
-def _load_reviews(query: Rows, actor: Actor) -> Sequence[Review]:
+def _load_reviews(tasks: Rows, *, actor: Actor, size: int | None) -> Sequence[Review]:
+    """The reviews that open tasks wait for.
+
+    Args:
+        tasks: The keys of the reviews and what each waits from, in that order.
+        actor: Who looks.
+        size: How many at most; None for all.
+    """
+    listed = tasks.limit(size).subquery()
     reviews: Sequence[Review] = db.session.scalars(
-        query.options(
+        select(Review)
+        .join(listed, listed.c.review_id == Review.id)
+        .order_by(listed.c.waits_from, Review.id)
+        .options(
             joinedload(Review.lesion_image, innerjoin=True)
             .joinedload(LesionImage.lesion, innerjoin=True)
             .joinedload(Lesion.patient, innerjoin=True),
@@ -237,20 +240,17 @@ def _load_reviews(query: Rows, actor: Actor) -> Sequence[Review]:
     return reviews
 
 
-def _position(row: UnsignedImage) -> WorklistPosition:
-    return WorklistPosition(
-        rank=row.prediction.malignancy_probability if row.prediction else UNSCORED,
-        captured_at=row.image.captured_at,
-        key=row.image.id,
-    )
-
-
 def _find_position(public_id: uuid.UUID, actor: Actor) -> WorklistPosition:
-    place: Label[float] = risk_rank().label("rank")
-    query = in_clinic(select(place, LesionImage.captured_at, LesionImage.id).select_from(LesionImage), actor)
+    """A photograph's place in the order; one that is signed has none of its own any more, so the record says it."""
     row = db.session.execute(
-        query.outerjoin(Prediction, newest_prediction_of_image()).where(LesionImage.public_id == public_id)
+        select(LesionImage.captured_at, LesionImage.id, Prediction.malignancy_probability)
+        .join(LesionImage.lesion)
+        .join(Lesion.patient)
+        .outerjoin(Prediction, counts_for_image())
+        .where(Patient.clinic_id == actor.clinic_id, LesionImage.public_id == public_id)
     ).one_or_none()
     if row is None:
         raise NotFoundError("There is no such photograph in your clinic. Start again from the worklist.")
-    return WorklistPosition(rank=row[0], captured_at=row[1], key=row[2])
+    captured_at, key, probability = row
+    rank = UNSCORED if probability is None else probability
+    return WorklistPosition(rank=rank, captured_at=captured_at, key=key)

@@ -1,4 +1,4 @@
-"""What is open in the record, as queries; `services/worklist.py` says what each list means."""
+"""What is open, as queries that walk an index; `services/worklist.py` says what each list means."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
-from sqlalchemy.orm import aliased
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, func, literal, or_, select, tuple_
 
 from melanoma_app.errors import InvalidInputError
-from melanoma_app.models import Histopathology, Lesion, LesionImage, Patient, Prediction, Review
+from melanoma_app.models import LesionImage, OpenTask, Prediction
 from melanoma_app.models.base import utc_now
-from melanoma_app.models.vocabulary import ReviewPlan
+from melanoma_app.models.prediction import is_latest_of_image
+from melanoma_app.models.vocabulary import OpenTaskKind
 from melanoma_app.services.actor import Actor
 from melanoma_app.services.patients import clinic_day
 
@@ -33,107 +33,51 @@ class WorklistPosition:
     key: int
 
 
-def unsigned_ids(actor: Actor) -> Rows:
-    """The keys of the photographs without a review: one look into the reviews' unique index for each photograph."""
-    return in_clinic(
-        select(LesionImage.id).where(LesionImage.id.not_in(select(Review.lesion_image_id))), actor
-    )
-
-
-def unsigned_images(query: Rows, actor: Actor) -> Rows:
-    """Photographs without a review, and the prediction that counts for each."""
-    unsigned = unsigned_ids(actor).subquery()
-    return (
-        query.select_from(LesionImage)
-        .join(unsigned, unsigned.c.id == LesionImage.id)
-        .outerjoin(Prediction, newest_prediction_of_image())
-    )
-
-
-def newest_prediction_of_image() -> ColumnElement[bool]:
-    """What joins a photograph to the prediction that counts: one look into an index for each photograph."""
-    other = aliased(Prediction)
-    newest = select(func.max(other.id)).where(other.lesion_image_id == LesionImage.id)
-    return and_(
-        Prediction.lesion_image_id == LesionImage.id,
-        Prediction.id == newest.correlate(LesionImage).scalar_subquery(),
-    )
-
-
-def first_waiting_biopsies(actor: Actor) -> Rows:
-    """The key of the first review a lesion that asked for a biopsy and has had no report since."""
-    reported = (
-        select(Histopathology.id)
-        .where(
-            Histopathology.lesion_id == LesionImage.lesion_id,
-            Histopathology.recorded_at > Review.signed_at,
-        )
-        .correlate(LesionImage, Review)
-    )
-    return (
-        select(func.min(Review.id).label("id"))
-        .join(Review.lesion_image)
-        .where(Review.plan == ReviewPlan.BIOPSY, ~reported.exists(), _reviewed_in_clinic(actor))
-        .group_by(LesionImage.lesion_id)
-    )
+def open_tasks(query: Rows, kind: OpenTaskKind, actor: Actor) -> Rows:
+    """What is open of one kind in the actor's clinic."""
+    return query.select_from(OpenTask).where(OpenTask.clinic_id == actor.clinic_id, OpenTask.kind == kind)
 
 
 def overdue_monitoring(query: Rows, actor: Actor) -> Rows:
-    """Reviews past their day that are the newest of their lesion and were followed by no photograph."""
-    newer, newer_image, followed = aliased(Review), aliased(LesionImage), aliased(LesionImage)
-    is_followed = select(followed.id).where(
-        followed.lesion_id == LesionImage.lesion_id, followed.captured_at > Review.signed_at
-    )
-    has_newer = (
-        select(newer.id)
-        .join(newer_image, newer.lesion_image_id == newer_image.id)
-        .where(newer_image.lesion_id == LesionImage.lesion_id, newer.id > Review.id)
-    )
-    return (
-        query.select_from(Review)
-        .join(Review.lesion_image)
-        .where(
-            Review.plan == ReviewPlan.MONITOR,
-            Review.due_on < clinic_day(utc_now(), actor=actor),
-            ~is_followed.correlate(LesionImage, Review).exists(),
-            ~has_newer.correlate(LesionImage, Review).exists(),
-            _reviewed_in_clinic(actor),
-        )
+    """Monitoring whose day has passed where the clinic is."""
+    return open_tasks(query, OpenTaskKind.MONITORING, actor).where(
+        OpenTask.due_on < clinic_day(utc_now(), actor=actor)
     )
 
 
-def in_clinic(query: Rows, actor: Actor) -> Rows:
-    """What a query of photographs finds in the actor's clinic."""
-    return query.join(LesionImage.lesion).join(Lesion.patient).where(Patient.clinic_id == actor.clinic_id)
+def count_up_to(limit: int, rows: Rows) -> ScalarSelect[int]:
+    """How many rows there are, counting no further than a limit."""
+    return select(func.count()).select_from(rows.limit(limit).subquery()).scalar_subquery()
 
 
-def _reviewed_in_clinic(actor: Actor) -> ColumnElement[bool]:
-    """The same for a query of reviews, asked of each: a join would tempt MariaDB to walk all patients first."""
-    owner = (
-        select(Patient.clinic_id)
-        .join(Lesion, Lesion.patient_id == Patient.id)
-        .where(Lesion.id == LesionImage.lesion_id)
-    )
-    return owner.correlate(LesionImage).scalar_subquery() == actor.clinic_id
-
-
-def risk_rank() -> ColumnElement[float]:
-    """The newest prediction's probability, or `UNSCORED`."""
-    return func.coalesce(Prediction.malignancy_probability, UNSCORED)
+def counts_for_image() -> ColumnElement[bool]:
+    """What joins a photograph to the prediction that counts, if there is one."""
+    return and_(Prediction.lesion_image_id == LesionImage.id, is_latest_of_image())
 
 
 def in_worklist_order(query: Rows) -> Rows:
-    """The highest probability first, then the oldest photograph."""
-    return query.order_by(risk_rank().desc(), LesionImage.captured_at, LesionImage.id)
+    """Unsigned photographs: the highest probability first, then the oldest photograph."""
+    return query.order_by(OpenTask.risk_order, OpenTask.since, OpenTask.lesion_image_id)
 
 
 def is_behind(position: WorklistPosition) -> ColumnElement[bool]:
-    """Whether a photograph comes after a place in that order."""
-    rank, captured_at, key = risk_rank(), LesionImage.captured_at, LesionImage.id
-    later = and_(
-        captured_at >= position.captured_at, or_(captured_at > position.captured_at, key > position.key)
+    """Whether an unsigned photograph comes after a place in that order.
+
+    It is said twice, for each server finds the place in its index by one of the two alone: SQLite by comparing the
+    three as one, MariaDB and MySQL by the ranges. Many photographs may share a place's rank: all that are unscored.
+    """
+    columns = (OpenTask.risk_order, OpenTask.since, OpenTask.lesion_image_id)
+    place = (-position.rank, position.captured_at, position.key)
+    rank, since, key = columns
+    return and_(
+        tuple_(*columns)
+        > tuple_(*(literal(value, column.type) for value, column in zip(place, columns, strict=True))),
+        or_(
+            rank > place[0],
+            and_(rank == place[0], since > place[1]),
+            and_(rank == place[0], since == place[1], key > place[2]),
+        ),
     )
-    return and_(rank <= position.rank, or_(rank < position.rank, later))
 
 
 def write_position(position: WorklistPosition) -> str:

@@ -25,13 +25,16 @@ _NOT_A_MODEL: Final = (
 )
 
 
-def start_session(content: bytes, path: Path, threads: int) -> onnxruntime.InferenceSession:
+def start_session(
+    content: bytes, path: Path, threads: int, *, keeps_memory: bool = False
+) -> onnxruntime.InferenceSession:
     """Start a session on the CPU.
 
     Args:
         content: the bytes of an ONNX file.
         path: where they come from, for the message.
         threads: cores one run may use.
+        keeps_memory: hold on to what a run needed, for the next one.
 
     Raises:
         ModelIntegrityError: they are no model that this ONNX Runtime can run.
@@ -42,8 +45,8 @@ def start_session(content: bytes, path: Path, threads: int) -> onnxruntime.Infer
     options.log_severity_level = _LOG_FATAL_ONLY
     # Spinning threads win a fraction of a millisecond and take a whole core from the other web processes.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # The arena would keep what one answer needed for ever; an answer takes about as long without it.
-    options.enable_cpu_mem_arena = False
+    # The arena would keep what one answer needed for ever; an answer of two views takes about as long without it.
+    options.enable_cpu_mem_arena = keeps_memory
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except _NOT_A_MODEL as error:

@@ -1,7 +1,12 @@
-// Draws each chart of the overview from the table beside it; without Chart.js the tables stand alone.
+// The overview: each chart drawn from the table beside it, saved as a picture, printed. Without Chart.js or without
+// scripts the tables stand alone.
 
-const SERIES = ["malignant", "benign"];
-const STRIPE_PX = 8;
+import { drawFigure, paperColours, screenColours } from "./charts.js";
+import { savePicture } from "./chart_picture.js";
+
+const PAPER_WIDTH_PX = 660;
+const PAPER_HEIGHT_PX = 180;
+const PAPER_HEIGHT_LYING_PX = 260;
 
 const scheme = window.matchMedia("(prefers-color-scheme: dark)");
 let drawn = [];
@@ -9,108 +14,46 @@ let drawn = [];
 if (window.Chart) {
   draw();
   scheme.addEventListener("change", draw);
+  window.addEventListener("beforeprint", drawForPaper);
+  window.addEventListener("afterprint", draw);
+  offerPictures();
+}
+offerPrinting();
+
+function figures() {
+  return [...document.querySelectorAll("[data-chart]")].filter((figure) => figure.querySelector("canvas"));
 }
 
 function draw() {
+  clear();
+  drawn = figures().map((figure) => drawFigure(figure, { colours: screenColours() }));
+}
+
+// A browser lays a page out anew for paper, but a canvas stays as wide and as dark as it was.
+function drawForPaper() {
+  clear();
+  drawn = figures().map((figure) => {
+    const height = figure.dataset.chart === "lying" ? PAPER_HEIGHT_LYING_PX : PAPER_HEIGHT_PX;
+    return drawFigure(figure, { colours: paperColours(), size: { width: PAPER_WIDTH_PX, height } });
+  });
+}
+
+function clear() {
   drawn.forEach((chart) => chart.destroy());
-  drawn = [...document.querySelectorAll("[data-chart]")].map(drawFigure);
+  drawn = [];
 }
 
-function drawFigure(figure) {
-  const holder = figure.querySelector(".chart__canvas");
-  holder.hidden = false;
-  const colours = readColours();
-  const { labels, datasets } = readTable(figure.querySelector("table"), colours);
-  return new window.Chart(holder.querySelector("canvas"), {
-    type: "bar",
-    data: { labels, datasets },
-    options: {
-      animation: false,
-      maintainAspectRatio: false,
-      onClick: (event, elements) => follow(datasets, elements),
-      onHover: (event, elements) => {
-        event.native.target.style.cursor = addressOf(datasets, elements) ? "pointer" : "default";
-      },
-      plugins: {
-        legend: { align: "start", labels: { color: colours.text, font: { family: colours.font, size: 13 } } },
-      },
-      scales: {
-        x: axis(colours, { grid: { display: false } }),
-        y: axis(colours, {
-          beginAtZero: true,
-          grid: { color: colours.edge },
-          title: { display: true, text: "Examinations", color: colours.muted, font: { family: colours.font } },
-        }),
-      },
-    },
+function offerPictures() {
+  document.querySelectorAll("[data-save-picture]").forEach((button) => {
+    button.hidden = false;
+    button.addEventListener("click", () => savePicture(button.closest("[data-chart]")));
   });
 }
 
-// The heads of the columns that are drawn name the datasets, the first cell of a row its bars.
-function readTable(table, colours) {
-  const rows = [...table.tBodies[0].rows];
-  const datasets = SERIES.map((series) => {
-    const cells = rows.map((row) => row.querySelector(`[data-series="${series}"]`));
-    return {
-      label: table.tHead.querySelector(`[data-series="${series}"]`).textContent.trim(),
-      data: cells.map((cell) => Number(cell.dataset.value)),
-      addresses: cells.map((cell) => cell.querySelector("a")?.href),
-      backgroundColor: series === "malignant" ? stripes(colours.alarm, colours.surface) : colours.accent,
-      borderColor: series === "malignant" ? colours.alarm : colours.accent,
-      borderWidth: 1.5,
-      maxBarThickness: 56,
-    };
-  });
-  return { labels: rows.map((row) => row.cells[0].textContent.trim()), datasets };
-}
-
-function axis(colours, more) {
-  return {
-    border: { color: colours.edge },
-    ticks: { color: colours.muted, precision: 0, font: { family: colours.font } },
-    ...more,
-  };
-}
-
-function addressOf(datasets, [element]) {
-  return element && datasets[element.datasetIndex].addresses[element.index];
-}
-
-function follow(datasets, elements) {
-  const address = addressOf(datasets, elements);
-  if (address) {
-    window.location.assign(address);
+function offerPrinting() {
+  const button = document.querySelector("[data-print]");
+  if (button) {
+    button.hidden = false;
+    button.addEventListener("click", () => window.print());
   }
-}
-
-// Stripes, so that malignant bars are known without their colour.
-function stripes(line, ground) {
-  const tile = document.createElement("canvas");
-  tile.width = STRIPE_PX;
-  tile.height = STRIPE_PX;
-  const context = tile.getContext("2d");
-  context.fillStyle = ground;
-  context.fillRect(0, 0, STRIPE_PX, STRIPE_PX);
-  context.strokeStyle = line;
-  context.lineWidth = 3;
-  for (const offset of [-STRIPE_PX, 0, STRIPE_PX]) {
-    context.moveTo(offset - 1, STRIPE_PX + 1);
-    context.lineTo(offset + STRIPE_PX + 1, -1);
-  }
-  context.stroke();
-  return context.createPattern(tile, "repeat");
-}
-
-function readColours() {
-  const style = window.getComputedStyle(document.documentElement);
-  const token = (name) => style.getPropertyValue(name).trim();
-  return {
-    text: token("--text"),
-    muted: token("--text-muted"),
-    edge: token("--edge"),
-    surface: token("--surface"),
-    accent: token("--accent"),
-    alarm: token("--alarm"),
-    font: style.fontFamily,
-  };
 }

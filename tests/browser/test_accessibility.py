@@ -49,9 +49,11 @@ def addresses(signed_in: Page, photograph: bytes, tmp_path: Path) -> list[str]:
     lesion = new_examination.removesuffix("/images/new")
     lists = [
         "/",
+        "/?age_min=x",
         "/patients",
         "/patients?search=nobody",
         "/examinations",
+        "/crosstab",
         "/worklist",
         "/patients/new",
         "/models",

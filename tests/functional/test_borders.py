@@ -24,6 +24,8 @@ from tests.records import Records
 PAGES = {
     "GET /": "everybody",
     "GET /api-docs": "everybody",
+    "GET /crosstab": "everybody",
+    "GET /statistics.csv": "everybody",
     "GET /patients": "staff",
     "GET /examinations": "staff",
     "GET /worklist": "staff",
@@ -104,6 +106,12 @@ OPERATIONS = {
     "GET /api/v1/statistics/gender": "everybody",
     "GET /api/v1/statistics/age": "everybody",
     "GET /api/v1/statistics/outcomes": "everybody",
+    "GET /api/v1/statistics/trend": "everybody",
+    "GET /api/v1/statistics/sites": "everybody",
+    "GET /api/v1/statistics/skin-types": "everybody",
+    "GET /api/v1/statistics/models": "everybody",
+    "GET /api/v1/statistics/agreement": "everybody",
+    "GET /api/v1/statistics/crosstab": "everybody",
 }
 BODIES = {
     "PUT /api/v1/patients/{patient}": PATIENT | {"version": 1},

@@ -19,9 +19,11 @@ from melanoma_app.models import (
     LesionImage,
     ModelActivation,
     ModelVersion,
+    OpenTask,
     Patient,
     PatientMerge,
     Prediction,
+    RecordTotal,
     User,
 )
 from melanoma_app.models.vocabulary import AuditAction, Role
@@ -84,7 +86,7 @@ def test_all_are_kept_when_all_register_different_mrns(
     )
 
     assert [answer.status_code for answer in answers] == [201] * PEOPLE
-    assert records.count(Patient) == PEOPLE
+    assert records.count(Patient) == records.one(RecordTotal).patients == PEOPLE
 
 
 def test_numbers_are_unique_when_all_add_a_lesion(
@@ -99,6 +101,7 @@ def test_numbers_are_unique_when_all_add_a_lesion(
 
     assert [answer.status_code for answer in answers] == [201] * PEOPLE
     assert sorted(lesion.number for lesion in records.all(Lesion)) == list(range(1, PEOPLE + 1))
+    assert records.one(RecordTotal).lesions == PEOPLE
 
 
 def test_all_are_kept_when_all_send_their_first_photograph(
@@ -117,6 +120,7 @@ def test_all_are_kept_when_all_send_their_first_photograph(
     assert len({answer.json["prediction"]["malignancy_probability"] for answer in answers}) == 1
     assert records.count(ModelVersion) == 1
     assert records.count(LesionImage) == records.count(Prediction) == PEOPLE
+    assert records.count(OpenTask) == records.one(RecordTotal).awaiting_review == PEOPLE
     assert len(records.files()) == PEOPLE * FILES_AN_IMAGE
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
@@ -221,11 +222,14 @@ def test_merge_is_undone_when_asked_for(api: Api, clinic: Clinic) -> None:
     ]
 
 
-def test_unsigned_photographs_come_in_pages_when_there_are_more(api: Api, clinic: Clinic) -> None:
+def test_unsigned_photographs_come_in_pages_when_there_are_more(
+    api: Api, clinic: Clinic, recount: Callable[[], None]
+) -> None:
     lesion = LesionFactory(patient__clinic=clinic)
     for share in (0.1, 0.9, 0.5):
         PredictionFactory(lesion_image__lesion=lesion, malignancy_probability=share)
     LesionImageFactory(lesion=lesion)
+    recount()
 
     found, cursor = [], ""
     while cursor is not None:

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from bs4 import Tag
+from flask import Flask
 from flask.testing import FlaskClient
 
 from melanoma_app.models import AuditEvent, Clinic, LesionImage, User
@@ -16,28 +17,42 @@ from melanoma_app.models.vocabulary import AuditAction, OutcomeLabel, ReviewPlan
 from tests.browsing import Browser, Page, words
 from tests.factories import LesionFactory, LesionImageFactory, PredictionFactory, ReviewFactory, UserFactory
 from tests.records import Records
+from tests.worklists import list_what_waits
 
 NOW = datetime.now(UTC)
 
 
 @pytest.fixture
-def images(clinic: Clinic) -> list[LesionImage]:
+def waits(app: Flask, clinic: Clinic) -> Callable[[], None]:
+    """Put on the clinic's worklist what the factories wrote: they do not call the services that keep it up."""
+
+    def put_on_worklist() -> None:
+        with app.app_context():
+            list_what_waits(clinic.id)
+
+    return put_on_worklist
+
+
+@pytest.fixture
+def images(clinic: Clinic, waits: Callable[[], None]) -> list[LesionImage]:
     """Two scored photographs and one that no model has looked at, in the order of the worklist."""
     lesion = LesionFactory(patient__clinic=clinic)
     photographs = [LesionImageFactory(lesion=lesion) for _ in range(3)]
     PredictionFactory(lesion_image=photographs[0], label=OutcomeLabel.MALIGNANT, malignancy_probability=0.75)
     PredictionFactory(lesion_image=photographs[1], malignancy_probability=0.25)
+    waits()
     return photographs
 
 
 @pytest.fixture
-def reviews(clinic: Clinic) -> None:
+def reviews(clinic: Clinic, waits: Callable[[], None]) -> None:
     """Two biopsies without a report, one of them overdue, and one lesion whose monitoring is overdue."""
     for days, plan in ((40, ReviewPlan.BIOPSY), (2, ReviewPlan.BIOPSY), (100, ReviewPlan.MONITOR)):
         moment = NOW - timedelta(days=days)
         due_on: date | None = (NOW - timedelta(days=10)).date() if plan is ReviewPlan.MONITOR else None
         image = LesionImageFactory(lesion__patient__clinic=clinic, captured_at=moment)
         ReviewFactory(prediction=None, lesion_image=image, signed_at=moment, plan=plan, due_on=due_on)
+    waits()
 
 
 def row_links(page: Page, section: str) -> list[str]:
@@ -101,24 +116,29 @@ class TestNext:
         return str(response.headers["Location"])
 
     def test_next_one_is_opened_when_the_one_before_was_signed(
-        self, browser: Browser, images: list[LesionImage]
+        self, browser: Browser, images: list[LesionImage], waits: Callable[[], None]
     ) -> None:
         ReviewFactory(prediction=None, lesion_image=images[0])
+        waits()
 
         assert self.go(browser.client, images[0].public_id) == result_of(images[1])
         assert self.go(browser.client) == result_of(images[1])
 
     def test_passed_over_one_is_opened_when_the_end_is_reached(
-        self, browser: Browser, images: list[LesionImage]
+        self, browser: Browser, images: list[LesionImage], waits: Callable[[], None]
     ) -> None:
         ReviewFactory(prediction=None, lesion_image=images[2])
+        waits()
 
         assert self.go(browser.client, images[2].public_id) == result_of(images[0])
         assert "That was the end of the worklist." in browser.open("/worklist").text
 
-    def test_worklist_says_so_when_nothing_is_left(self, browser: Browser, images: list[LesionImage]) -> None:
+    def test_worklist_says_so_when_nothing_is_left(
+        self, browser: Browser, images: list[LesionImage], waits: Callable[[], None]
+    ) -> None:
         for image in images:
             ReviewFactory(prediction=None, lesion_image=image)
+        waits()
 
         page = browser.open(f"/worklist/next?after={images[2].public_id}")
 
@@ -177,8 +197,16 @@ class TestExport:
         ],
     )
     def test_file_has_the_rows_of_the_list_when_exported(
-        self, browser: Browser, images: list[LesionImage], records: Records, address: str, rows: int
+        self,
+        browser: Browser,
+        images: list[LesionImage],
+        records: Records,
+        recount: Callable[[], None],
+        address: str,
+        rows: int,
     ) -> None:
+        recount()
+
         response = browser.client.get(address)
 
         name = address[1:].partition(".")[0]
@@ -205,10 +233,12 @@ class TestExport:
         sign_in: Callable[[User], Browser],
         clinic: Clinic,
         images: list[LesionImage],
+        recount: Callable[[], None],
         address: str,
         role: Role,
         offered: bool,
     ) -> None:
+        recount()
         page = sign_in(UserFactory(clinic=clinic, role=role)).open(address)
         links = page.soup.select("main a[download]")
 

@@ -34,9 +34,16 @@ GET /api/v1/patients/<uuid:patient_id>/timeline
 GET /api/v1/predictions/<uuid:prediction_id>
 GET /api/v1/predictions/<uuid:prediction_id>/heat-map
 GET /api/v1/statistics/age
+GET /api/v1/statistics/agreement
+GET /api/v1/statistics/crosstab
 GET /api/v1/statistics/gender
+GET /api/v1/statistics/models
 GET /api/v1/statistics/outcomes
+GET /api/v1/statistics/sites
+GET /api/v1/statistics/skin-types
+GET /api/v1/statistics/trend
 GET /api/v1/worklist
+GET /crosstab
 GET /examinations
 GET /examinations.csv
 GET /examinations/<uuid:public_id>
@@ -63,6 +70,7 @@ GET /predictions/<uuid:public_id>
 GET /predictions/<uuid:public_id>/heat-map
 GET /sign-in
 GET /static/<path:filename>
+GET /statistics.csv
 GET /worklist
 GET /worklist.csv
 GET /worklist/next

@@ -7,8 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from melanoma_app.models.vocabulary import BirthDatePrecision
-from melanoma_app.services.birth_dates import parse_date, read_birth_date, read_dates, write_birth_date
-from melanoma_app.services.patients import age_in_years
+from melanoma_app.services.birth_dates import (
+    age_in_years,
+    parse_date,
+    read_birth_date,
+    read_dates,
+    write_birth_date,
+)
 
 TODAY = date(2026, 3, 12)
 BORN = date(1962, 4, 27)

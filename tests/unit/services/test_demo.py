@@ -23,8 +23,8 @@ from melanoma_app.models import (
 from melanoma_app.models.vocabulary import BirthDatePrecision, OutcomeLabel, ReviewPlan
 from melanoma_app.services import demo
 from melanoma_app.services.actor import Actor
+from melanoma_app.services.overview import count_tiles
 from melanoma_app.services.worklist import (
-    count_open_risks,
     list_overdue_monitoring,
     list_pending_histology,
     list_unsigned,
@@ -54,7 +54,7 @@ def test_every_part_of_the_record_is_shown_when_the_demo_is_loaded(
     assert {one.is_overdue for one in list_pending_histology(actor=actor)} == {True, False}
     assert list_overdue_monitoring(actor=actor)
     assert list_unsigned(actor=actor).items[-1].prediction is None  # consent was withdrawn
-    assert count_open_risks(actor=actor).unsigned_malignant
+    assert count_tiles(actor=actor).high_risk_unsigned
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import event
 
+from melanoma_app.extensions import db
 from melanoma_app.models import Clinic
 from melanoma_app.models.vocabulary import OutcomeLabel
 from melanoma_app.services.actor import Actor
@@ -14,7 +17,9 @@ MALIGNANT, BENIGN = OutcomeLabel.MALIGNANT, OutcomeLabel.BENIGN
 pytestmark = pytest.mark.usefixtures("context")
 
 
-def test_tiles_count_the_clinic_when_records_are_old_and_new(actor: Actor, clinic: Clinic) -> None:
+def test_tiles_count_the_clinic_when_records_are_old_and_new(
+    actor: Actor, clinic: Clinic, recount: Callable[[], None]
+) -> None:
     now = datetime.now(UTC)
     monday = (now - timedelta(days=now.weekday())).replace(hour=0, minute=0, second=0, microsecond=0)
     lesions = [LesionFactory(patient=PatientFactory(clinic=clinic), number=number) for number in (1, 1)]
@@ -29,9 +34,13 @@ def test_tiles_count_the_clinic_when_records_are_old_and_new(actor: Actor, clini
             lesion_image=LesionImageFactory(lesion=lesions[0], captured_at=captured_at), label=label
         )
     PredictionFactory(label=MALIGNANT)  # in another clinic
+    recount()
+    statements: list[str] = []
+    event.listen(db.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
 
     tiles = count_tiles(actor=actor)
 
+    assert len([one for one in statements if one.startswith("SELECT")]) == 1
     assert (tiles.patients, tiles.lesions) == (3, 3)
     assert tiles.examinations_this_week == 2
     assert (tiles.awaiting_review, tiles.high_risk_unsigned, tiles.histology_overdue) == (3, 2, 0)

@@ -11,9 +11,10 @@ from melanoma_app.errors import InvalidInputError
 from melanoma_app.models import Patient
 from melanoma_app.models.vocabulary import Gender
 from melanoma_app.services.actor import Actor
+from melanoma_app.services.counted_tests import list_tests
 from melanoma_app.services.paging import Page
 from melanoma_app.services.patient_search import search_patients
-from melanoma_app.services.statistics import StatisticsFilter, list_tests
+from melanoma_app.services.statistics_filter import StatisticsFilter
 from tests.factories import (
     ClinicFactory,
     LesionFactory,
@@ -96,13 +97,16 @@ def test_no_row_is_lost_or_repeated_when_others_are_added_meanwhile(records: Rec
 
 
 @pytest.mark.usefixtures("context")
-def test_tests_page_by_the_photographs_time_when_several_share_one(records: Records) -> None:
+def test_tests_page_by_the_photographs_time_when_several_share_one(
+    records: Records, recount: Callable[[], None]
+) -> None:
     actor = actor_of(UserFactory(clinic=ClinicFactory()))
     lesion = LesionFactory(patient__clinic=actor.user.clinic)
     moments = [START, START, START + timedelta(microseconds=1), START, START - timedelta(days=1)]
     images = [LesionImageFactory(lesion=lesion, captured_at=moment) for moment in moments]
     for image in reversed(images):
         PredictionFactory(lesion_image=image)
+    recount()
 
     pages = walk(lambda cursor: list_tests(chosen=StatisticsFilter(), actor=actor, cursor=cursor, size=2))
 

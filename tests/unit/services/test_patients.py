@@ -13,9 +13,9 @@ from melanoma_app.errors import ConflictError, InvalidInputError, NotFoundError
 from melanoma_app.models import AuditEvent, Clinic, Patient, User
 from melanoma_app.models.vocabulary import AuditAction, Gender
 from melanoma_app.services.actor import Actor
+from melanoma_app.services.birth_dates import age_in_years
 from melanoma_app.services.patients import (
     PatientDetails,
-    age_in_years,
     check_birth_date,
     edit_patient,
     find_patient,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Callable
 
 import pytest
 from hypothesis import example, given
@@ -20,9 +21,10 @@ from melanoma_app.services.record_export import (
     neutralise,
     write_csv,
 )
-from melanoma_app.services.statistics import StatisticsFilter
+from melanoma_app.services.statistics_filter import StatisticsFilter
 from tests.factories import LesionFactory, PatientFactory, PredictionFactory, ReviewFactory, actor_of
 from tests.records import Records
+from tests.worklists import list_what_waits
 
 FORMULAS = [
     "=1+1",
@@ -131,13 +133,16 @@ class TestLists:
         assert rows[0]["consent_to_care"] == ""
 
     @pytest.mark.usefixtures("several_reads")
-    def test_examinations_are_those_of_the_filters_when_exported(self, actor: Actor, clinic: Clinic) -> None:
+    def test_examinations_are_those_of_the_filters_when_exported(
+        self, actor: Actor, clinic: Clinic, recount: Callable[[], None]
+    ) -> None:
         lesion = LesionFactory(patient__clinic=clinic)
         wanted = [
             str(PredictionFactory(lesion_image__lesion=lesion, label=OutcomeLabel.MALIGNANT).public_id)
             for _ in range(3)
         ]
         PredictionFactory(lesion_image__lesion=lesion)
+        recount()
 
         chosen = StatisticsFilter(outcome=OutcomeLabel.MALIGNANT)
         rows = rows_of(export_examinations(chosen=chosen, actor=actor))
@@ -151,6 +156,7 @@ class TestLists:
         lesion = LesionFactory(patient__clinic=clinic)
         PredictionFactory(lesion_image__lesion=lesion)
         ReviewFactory(prediction__lesion_image__lesion=lesion, plan=ReviewPlan.BIOPSY)
+        list_what_waits(clinic.id)
 
         rows = rows_of(export_worklist(outcome=None, actor=actor))
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -14,8 +15,9 @@ from melanoma_app.models import AuditEvent, Clinic, Lesion, LesionImage, Review,
 from melanoma_app.models.vocabulary import AuditAction, OutcomeLabel, ReviewPlan
 from melanoma_app.services import worklist
 from melanoma_app.services.actor import Actor
+from melanoma_app.services.overview import count_tiles
 from melanoma_app.services.worklist import (
-    count_open_risks,
+    PendingHistology,
     count_worklist,
     describe_count,
     list_overdue_monitoring,
@@ -36,6 +38,7 @@ from tests.factories import (
     actor_of,
 )
 from tests.records import Records
+from tests.worklists import list_what_waits
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 TODAY = NOW.date()
@@ -74,7 +77,18 @@ def ids(images: list[LesionImage]) -> list[uuid.UUID]:
 
 
 def unsigned(actor: Actor, **options: object) -> list[uuid.UUID]:
+    list_what_waits(actor.clinic_id)
     return [one.image.public_id for one in list_unsigned(actor=actor, **options).items]  # type: ignore[arg-type]
+
+
+def pending(actor: Actor) -> Sequence[PendingHistology]:
+    list_what_waits(actor.clinic_id)
+    return list_pending_histology(actor=actor)
+
+
+def overdue(actor: Actor) -> Sequence[Review]:
+    list_what_waits(actor.clinic_id)
+    return list_overdue_monitoring(actor=actor)
 
 
 class TestUnsigned:
@@ -126,6 +140,7 @@ class TestUnsigned:
             if probability is not None:
                 PredictionFactory(lesion_image=image, model_version=model, malignancy_probability=probability)
             images.append((-1 if probability is None else probability, image))
+        list_what_waits(user.clinic_id)
         expected = [
             image.public_id
             for _, image in sorted(images, key=lambda one: (-one[0], one[1].captured_at, one[1].id))
@@ -149,6 +164,7 @@ class TestUnsigned:
         self, actor: Actor, lesion: Lesion
     ) -> None:
         images = [photograph(lesion, probability) for probability in (0.9, 0.8, 0.7, 0.6)]
+        list_what_waits(actor.clinic_id)
         first = list_unsigned(actor=actor, size=2)
         review(images[1])
         PredictionFactory(lesion_image=images[0], malignancy_probability=0.95)
@@ -160,6 +176,7 @@ class TestUnsigned:
     ) -> None:
         scored = [photograph(lesion, 0.9), photograph(lesion, 0.5)]
         late = photograph(lesion)
+        list_what_waits(actor.clinic_id)
         first = list_unsigned(actor=actor, size=1)
         PredictionFactory(lesion_image=late, malignancy_probability=0.6)
 
@@ -167,6 +184,7 @@ class TestUnsigned:
 
     def test_patients_are_audited_when_shown(self, actor: Actor, lesion: Lesion, records: Records) -> None:
         photograph(lesion, 0.2)
+        list_what_waits(actor.clinic_id)
         list_unsigned(actor=actor)
 
         (entry,) = records.all(AuditEvent, AuditEvent.action == AuditAction.PATIENTS_LISTED)
@@ -197,6 +215,7 @@ class TestNext:
     ) -> None:
         images = [photograph(lesion, probability) for probability in (0.9, 0.8, 0.7)]
         review(images[1])
+        list_what_waits(actor.clinic_id)
 
         assert next_unsigned(actor=actor) == images[0].public_id
         assert next_unsigned(actor=actor, after=images[0].public_id) == images[2].public_id
@@ -222,7 +241,7 @@ class TestPendingHistology:
         ]
         review(photograph(LesionFactory(patient__clinic=clinic), 0.9), signed=50, plan=ReviewPlan.REFER)
 
-        listed = list_pending_histology(actor=actor)
+        listed = pending(actor)
 
         assert [one.review.id for one in listed] == expected
         assert [one.is_overdue for one in listed] == [True, True, False, False]
@@ -230,10 +249,10 @@ class TestPendingHistology:
     def test_report_counts_only_when_recorded_after_signing(self, actor: Actor, lesion: Lesion) -> None:
         biopsy = review(photograph(lesion, 0.9), signed=5, plan=ReviewPlan.BIOPSY)
         HistopathologyFactory(lesion=lesion, recorded_at=days_ago(6))
-        assert [one.review.id for one in list_pending_histology(actor=actor)] == [biopsy.id]
+        assert [one.review.id for one in pending(actor)] == [biopsy.id]
 
         HistopathologyFactory(lesion=lesion, recorded_at=days_ago(4))
-        assert list_pending_histology(actor=actor) == []
+        assert pending(actor) == []
 
     def test_lesion_stands_once_when_two_of_its_photographs_ask_for_a_biopsy(
         self, actor: Actor, lesion: Lesion
@@ -242,7 +261,7 @@ class TestPendingHistology:
             review(photograph(lesion, 0.9), signed=signed, plan=ReviewPlan.BIOPSY) for signed in (40, 3)
         )
 
-        (listed,) = list_pending_histology(actor=actor)
+        (listed,) = pending(actor)
 
         assert (listed.review.id, listed.is_overdue) == (first.id, True)
 
@@ -253,17 +272,15 @@ class TestOverdueMonitoring:
             due: monitored(LesionFactory(patient__clinic=clinic), due=due) for due in (1, 30, 0, -5, 7)
         }
 
-        assert [one.id for one in list_overdue_monitoring(actor=actor)] == [
-            reviews[due].id for due in (30, 7, 1)
-        ]
+        assert [one.id for one in overdue(actor)] == [reviews[due].id for due in (30, 7, 1)]
 
     def test_nothing_is_overdue_when_a_photograph_was_taken_since(self, actor: Actor, lesion: Lesion) -> None:
         monitored(lesion, due=3, signed=90)
         photograph(lesion, taken=91)
-        assert len(list_overdue_monitoring(actor=actor)) == 1
+        assert len(overdue(actor)) == 1
 
         photograph(lesion, taken=89)
-        assert list_overdue_monitoring(actor=actor) == []
+        assert overdue(actor) == []
 
     @pytest.mark.parametrize(("plan", "expected"), [(ReviewPlan.REASSURE, 0), (ReviewPlan.MONITOR, 1)])
     def test_newest_review_decides_when_there_are_several(
@@ -274,12 +291,12 @@ class TestOverdueMonitoring:
         due_on: date | None = TODAY - timedelta(days=2) if plan is ReviewPlan.MONITOR else None
         newest = review(older, signed=80, plan=plan, due_on=due_on)
 
-        assert [one.id for one in list_overdue_monitoring(actor=actor)] == [newest.id] * expected
+        assert [one.id for one in overdue(actor)] == [newest.id] * expected
 
 
 class TestCounts:
     @pytest.fixture
-    def full(self, clinic: Clinic) -> None:
+    def full(self, clinic: Clinic, context: None) -> None:
         """Two unsigned (one suspicious), three biopsies of which two are overdue, one monitoring overdue."""
         photograph(LesionFactory(patient__clinic=clinic), 0.1, 0.9)
         photograph(LesionFactory(patient__clinic=clinic), 0.9, 0.1)
@@ -287,6 +304,7 @@ class TestCounts:
             lesion = LesionFactory(patient__clinic=clinic)
             review(photograph(lesion, 0.9), signed=signed, plan=ReviewPlan.BIOPSY)
         monitored(LesionFactory(patient__clinic=clinic), due=3)
+        list_what_waits(clinic.id)
 
     @pytest.mark.usefixtures("full")
     def test_counts_are_those_of_the_lists_when_asked_in_one_statement(self, actor: Actor) -> None:
@@ -301,9 +319,9 @@ class TestCounts:
 
     @pytest.mark.usefixtures("full")
     def test_overviews_figures_are_exact_when_asked(self, actor: Actor) -> None:
-        risks = count_open_risks(actor=actor)
+        tiles = count_tiles(actor=actor)
 
-        assert (risks.unsigned, risks.unsigned_malignant, risks.histology_overdue) == (2, 1, 2)
+        assert (tiles.awaiting_review, tiles.high_risk_unsigned, tiles.histology_overdue) == (2, 1, 2)
 
     @pytest.mark.usefixtures("full")
     def test_counting_stops_when_there_is_more_than_one_wants_to_know(
@@ -321,7 +339,7 @@ class TestCounts:
         actor = actor_of(outsider)
 
         assert count_worklist(actor=actor).total == 0
-        assert count_open_risks(actor=actor).histology_overdue == 0
+        assert count_tiles(actor=actor).histology_overdue == 0
         assert unsigned(actor) == []
         assert [*list_pending_histology(actor=actor), *list_overdue_monitoring(actor=actor)] == []
         assert next_unsigned(actor=actor) is None
@@ -338,7 +356,7 @@ class TestCounts:
 
 def test_days_are_the_clinics_when_monitoring_is_due(records: Records) -> None:
     """At any moment it is already tomorrow on one side of the world."""
-    overdue = []
+    days_overdue = []
     for zone in ("Pacific/Kiritimati", "Etc/GMT+12"):
         user = UserFactory(clinic=ClinicFactory(time_zone=zone))
         review_ = monitored(LesionFactory(patient__clinic=user.clinic), due=0)
@@ -347,6 +365,6 @@ def test_days_are_the_clinics_when_monitoring_is_due(records: Records) -> None:
             id=review_.id,
             day=(datetime.now(UTC) - timedelta(hours=12)).date(),
         )
-        overdue.append(len(list_overdue_monitoring(actor=actor_of(user))))
+        days_overdue.append(len(overdue(actor_of(user))))
 
-    assert overdue == [1, 0]
+    assert days_overdue == [1, 0]
