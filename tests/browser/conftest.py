@@ -17,11 +17,15 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from config import PROJECT_ROOT
+from melanoma_app.models import Clinic as ClinicRecord
+from melanoma_app.models.vocabulary import Role
 from ml.inference import RELEASED_FOLDER
-from tests.databases import find_free_port
+from tests.databases import FIRST_CLINIC_ID, find_free_port
+from tests.factories import PASSWORD, UserFactory, session
+from tests.records import Records
 
 NO_CHROMIUM = "Chromium is missing, so no page was tested in a browser. Install the package chromium."
-USERNAME, PASSWORD = "nora", "four words make one"
+USERNAME = "nora"
 START_TIMEOUT_S = 60
 
 
@@ -60,14 +64,15 @@ def model_folder() -> Path:
 
 
 @pytest.fixture
-def served(empty_database_url: str, tmp_path: Path, model_folder: Path) -> Iterator[Clinic]:
-    """`flask serve` on an empty database: it migrates by itself, then answers."""
+def served(database_url: str, records: Records, tmp_path: Path, model_folder: Path) -> Iterator[Clinic]:
+    """`flask serve` on a migrated database with one nurse."""
+    employ(USERNAME, Role.NURSE)
     port = find_free_port()
     clinic = Clinic(
         address=f"http://127.0.0.1:{port}",
         environment=os.environ
         | {
-            "DATABASE_URL": empty_database_url,
+            "DATABASE_URL": database_url,
             "INSTANCE_FOLDER": str(tmp_path / "instance"),
             "IMAGE_FOLDER": str(tmp_path / "images"),
             "MODEL_FOLDER": str(model_folder),
@@ -90,10 +95,14 @@ def served(empty_database_url: str, tmp_path: Path, model_folder: Path) -> Itera
     ):
         try:
             wait_until_served(clinic.address, server, log)
-            clinic.flask("users", "create", USERNAME, "--role", "nurse", "--password", PASSWORD)
             yield clinic
         finally:
             server.terminate()
+
+
+def employ(username: str, role: Role) -> None:
+    """Give somebody an account in the clinic that is being served."""
+    UserFactory(username=username, role=role, clinic=session.get(ClinicRecord, FIRST_CLINIC_ID))
 
 
 def wait_until_served(address: str, server: subprocess.Popen[bytes], log: Path) -> None:

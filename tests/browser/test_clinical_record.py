@@ -11,8 +11,8 @@ from PIL import Image, ImageFilter
 from playwright.sync_api import Page
 
 from melanoma_app.models.base import utc_now
-from melanoma_app.models.vocabulary import OutcomeLabel
-from tests.browser.conftest import PASSWORD, Clinic, sign_in
+from melanoma_app.models.vocabulary import OutcomeLabel, Role
+from tests.browser.conftest import Clinic, employ, sign_in
 from tests.browser.steps import add_lesion, mark_on_body, photograph_on, register, search_in_vain
 
 pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"])
@@ -23,7 +23,7 @@ MOST_TABS = 80
 @pytest.fixture
 def clinician(page: Page, served: Clinic) -> Page:
     """A clinician's page, on the overview."""
-    served.flask("users", "create", "clara", "--role", "clinician", "--password", PASSWORD)
+    employ("clara", Role.CLINICIAN)
     sign_in(page, "clara")
     return page
 
@@ -134,6 +134,7 @@ def test_worklist_is_signed_off_when_there_is_only_a_keyboard(
         assert page.get_by_role("radio", name="Refer").is_checked()
         page.keyboard.press("Enter")
         page.get_by_role("heading", name="Signed review").wait_for()
+        page.wait_for_load_state()  # until then the keys are nobody's
 
     with page.expect_navigation():
         page.keyboard.press("n")

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page
 
-from tests.browser.conftest import PASSWORD, Clinic, sign_in
+from melanoma_app.models.vocabulary import Role
+from tests.browser.conftest import Clinic, employ, sign_in
 from tests.browser.steps import add_lesion, register, send_photograph
 
 pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"])
@@ -32,7 +33,7 @@ PLACE_OF_FIRST_BAR = """canvas => {
 @pytest.fixture
 def overview(page: Page, served: Clinic, photograph: bytes, tmp_path: Path) -> Page:
     """A clinician's overview of a clinic with one result, in a dark theme."""
-    served.flask("users", "create", "clara", "--role", "clinician", "--password", PASSWORD)
+    employ("clara", Role.CLINICIAN)
     sign_in(page, "clara")
     register(page, mrn="B-1")
     add_lesion(page)

@@ -8,7 +8,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
-from tests.browser.conftest import PASSWORD, Clinic, sign_in
+from melanoma_app.models.vocabulary import Role
+from tests.browser.conftest import Clinic, employ, sign_in
 from tests.browser.steps import add_lesion, register, send_photograph
 from tests.browser.test_accessibility import PHONE_WIDTH_PX, SERIOUS
 from tests.released import OTHER, OTHER_THRESHOLD, OTHER_VERSION, SERVED
@@ -27,7 +28,7 @@ def model_folder(shelf: Path) -> Path:
 @pytest.fixture
 def admin(served: Clinic, page: Page) -> Page:
     """An administrator's page."""
-    served.flask("users", "create", ADMIN, "--role", "admin", "--password", PASSWORD)
+    employ(ADMIN, Role.ADMIN)
     sign_in(page, ADMIN)
     return page
 
@@ -76,7 +77,7 @@ def test_plots_are_drawn_when_a_model_is_opened(admin: Page, complaints: list[st
 
 
 def test_model_is_switched_when_scripts_are_off(chromium: Browser, served: Clinic) -> None:
-    served.flask("users", "create", ADMIN, "--role", "admin", "--password", PASSWORD)
+    employ(ADMIN, Role.ADMIN)
     context = chromium.new_context(base_url=served.address, java_script_enabled=False)
     context.set_default_timeout(15_000)
     page = context.new_page()

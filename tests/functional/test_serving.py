@@ -10,8 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import inspect
 
-from config import PROJECT_ROOT
+from config import PROJECT_ROOT, Settings
+from melanoma_app import create_app
+from melanoma_app.extensions import db
+from melanoma_app.models import Base
+from melanoma_app.serving import prepare
 from tests.databases import MariaDbServer, find_free_port
 
 START_TIMEOUT_S = 60
@@ -42,6 +47,17 @@ def refusal(variables: dict[str, str]) -> str:
     assert status == 1
     assert len(said.splitlines()) == 1
     return said
+
+
+def test_database_is_made_when_it_is_empty(variables: dict[str, str], empty_database_url: str) -> None:
+    settings = Settings.from_environment(variables | {"DATABASE_URL": empty_database_url})
+    app = create_app(settings)
+
+    assert f":{variables['PORT']}" in prepare(app, settings)
+
+    with app.app_context():
+        assert set(Base.metadata.tables) <= set(inspect(db.engine).get_table_names())
+        db.engine.dispose()
 
 
 def test_another_port_is_advised_when_the_port_is_busy(variables: dict[str, str]) -> None:
