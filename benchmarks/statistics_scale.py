@@ -13,7 +13,6 @@ and 10 GB in the temporary folder are enough for three million tests.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 import time
@@ -116,8 +115,6 @@ def start_server(folder: Path) -> Iterator[Any]:
     """A MariaDB server with memory for the largest clinic."""
     from tests.databases import MariaDbServer
 
-    # Of its own, for every server that starts empties the folder that it shares with others.
-    os.environ["TMPDIR"] = str(folder)
     server = MariaDbServer.start(folder)
     try:
         with server.connect() as connection, connection.cursor() as cursor:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from functools import cached_property
 from itertools import combinations
 from typing import Any, Final
 
@@ -46,7 +47,7 @@ class Slice:
     properties: frozenset[Property]
     in_tens: bool = False
 
-    @property
+    @cached_property
     def name(self) -> str:
         """As the table stores it: `month:age_years+gender`."""
         words = _SHORT | ({Property.AGE: "tens"} if self.in_tens else {})

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import cache
 from itertools import groupby
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.dialects import mysql, sqlite
 
 from melanoma_app.extensions import db
@@ -75,7 +76,17 @@ def replace_counted(patient_ids: Collection[int]) -> tuple[dict[int, Row], dict[
 
 def read_tests(patient_ids: Collection[int]) -> list[Row]:
     """The tests of some patients as the record says, each with everything it is counted by."""
-    rows = db.session.execute(
+    rows = db.session.execute(_tests_of_patients(), {"patient_ids": list(patient_ids)}).mappings()
+    tests = [_describe(dict(row)) for row in rows]
+    for _, own in groupby(tests, key=lambda test: test["patient_id"]):
+        _mark_representatives(list(own))
+    return tests
+
+
+@cache
+def _tests_of_patients() -> Select[*tuple[Any, ...]]:
+    """Made once: making it takes longer than the database takes to answer it."""
+    return (
         select(
             LesionImage.id.label("lesion_image_id"),
             Patient.clinic_id,
@@ -100,13 +111,9 @@ def read_tests(patient_ids: Collection[int]) -> list[Row]:
         .join(Prediction, Prediction.lesion_image_id == LesionImage.id)
         .outerjoin(Review, Review.lesion_image_id == LesionImage.id)
         .outerjoin(Histopathology, is_newest_of_lesion())
-        .where(Patient.id.in_(patient_ids), is_latest_of_image())
+        .where(Patient.id.in_(bindparam("patient_ids", expanding=True)), is_latest_of_image())
         .order_by(Lesion.patient_id, LesionImage.captured_at, LesionImage.id)
-    ).mappings()
-    tests = [_describe(dict(row)) for row in rows]
-    for _, own in groupby(tests, key=lambda test: test["patient_id"]):
-        _mark_representatives(list(own))
-    return tests
+    )
 
 
 def add_to_cells(changes: dict[Cell, list[int]], row: Row, sign: int) -> None:
@@ -165,12 +172,13 @@ def _write_changes(changes: dict[Cell, list[int]]) -> None:
         if any(counts)
     ]
     if rows:
-        db.session.execute(_adding(), rows)
+        db.session.execute(_adding(db.engine.dialect.name), rows)
 
 
-def _adding() -> Any:
+@cache
+def _adding(dialect: str) -> Any:
     """The statement that adds counts to a cell, or makes it where it is not there yet."""
-    if db.engine.dialect.name == "sqlite":
+    if dialect == "sqlite":
         new = sqlite.insert(OutcomeCount)
         return new.on_conflict_do_update(
             index_elements=KEY_COLUMNS,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Select, bindparam, delete, insert, select, update
 
 from melanoma_app.extensions import db
 from melanoma_app.models import CountedTest, OpenTask
@@ -24,12 +25,17 @@ def read_stored_rows(
     model: DerivedModel, *, patient_ids: Collection[int], image_ids: Collection[int]
 ) -> dict[int, Row]:
     """The rows that are kept for some patients or made of some photographs, by photograph."""
-    columns = model.__table__.columns
     found: dict[int, Row] = {}
-    for condition in (columns.patient_id.in_(patient_ids), columns.lesion_image_id.in_(image_ids)):
-        rows = db.session.execute(select(*columns).where(condition)).mappings()
+    for column, keys in (("patient_id", patient_ids), ("lesion_image_id", image_ids)):
+        rows = db.session.execute(_rows_by(model, column), {"keys": list(keys)}).mappings()
         found |= by_photograph([dict(row) for row in rows])
     return found
+
+
+@cache
+def _rows_by(model: DerivedModel, column: str) -> Select[*tuple[Any, ...]]:
+    columns = model.__table__.columns
+    return select(*columns).where(columns[column].in_(bindparam("keys", expanding=True)))
 
 
 def replace_rows(

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cache
 from itertools import groupby
 from typing import Any, Final
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import Select, and_, bindparam, func, select
 
 from melanoma_app.extensions import db
 from melanoma_app.models import Histopathology, Lesion, LesionImage, OpenTask, Patient, Prediction, Review
@@ -52,13 +53,23 @@ def replace_open_tasks(patient_ids: Collection[int]) -> tuple[list[Row], list[Ro
 
 def read_open_tasks(patient_ids: Collection[int]) -> list[Row]:
     """What is open for some patients as the record says."""
+    rows = db.session.execute(_photographs_of_patients(), {"patient_ids": list(patient_ids)}).mappings()
+    tasks: list[Row] = []
+    for _, images in groupby(rows, key=lambda row: row["lesion_id"]):
+        tasks += _tasks_of_lesion([dict(image) for image in images])
+    return tasks
+
+
+@cache
+def _photographs_of_patients() -> Select[*tuple[Any, ...]]:
+    """Made once: making it takes longer than the database takes to answer it."""
     last_report = (
         select(func.max(Histopathology.recorded_at))
         .where(Histopathology.lesion_id == Lesion.id)
         .correlate(Lesion)
         .scalar_subquery()
     )
-    rows = db.session.execute(
+    return (
         select(
             LesionImage.id.label("lesion_image_id"),
             Patient.clinic_id,
@@ -78,13 +89,9 @@ def read_open_tasks(patient_ids: Collection[int]) -> list[Row]:
         .join(LesionImage, LesionImage.lesion_id == Lesion.id)
         .outerjoin(Review, Review.lesion_image_id == LesionImage.id)
         .outerjoin(Prediction, and_(Prediction.lesion_image_id == LesionImage.id, is_latest_of_image()))
-        .where(Patient.id.in_(patient_ids))
+        .where(Patient.id.in_(bindparam("patient_ids", expanding=True)))
         .order_by(LesionImage.lesion_id, LesionImage.id)
-    ).mappings()
-    tasks: list[Row] = []
-    for _, images in groupby(rows, key=lambda row: row["lesion_id"]):
-        tasks += _tasks_of_lesion([dict(image) for image in images])
-    return tasks
+    )
 
 
 def count_unsigned(tasks: Iterable[Row]) -> Counter[str]:
