@@ -1,7 +1,7 @@
 """The slices of the counters: which properties their cells tell apart, and how many cells a test is counted in.
 
-Cells are few where a clinic has many tests: those of a slice are bounded by the properties' values, not by the number
-of tests. What no slice tells apart is counted from the tests themselves (`count_queries.py`).
+The cells of a slice are bounded by the values of its properties and its periods, not by the number of tests. What no
+slice tells apart is counted from the tests themselves (`count_queries.py`).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Slice:
 
     @cached_property
     def name(self) -> str:
-        """As the table stores it: `month:age_years+gender`."""
+        """As the table stores it: `month:gender+age`."""
         words = _SHORT | ({Property.AGE: "tens"} if self.in_tens else {})
         letters = "+".join(words[one] for one in Property if one in self.properties)
         return f"{self.grain}:{letters}" if letters else self.grain.value

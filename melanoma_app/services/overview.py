@@ -85,9 +85,8 @@ def count_tiles(*, actor: Actor) -> Tiles:
     """The figures of the actor's clinic, protected for those who may not see patients; one statement."""
     today = clinic_day(utc_now(), actor=actor)
     monday = today - timedelta(days=today.weekday())
-    totals = [
-        func.coalesce(func.max(one), 0) for one in _TOTALS
-    ]  # zeros, too, where nothing is on record yet
+    # Zeros where nothing is on record yet.
+    totals = [func.coalesce(func.max(one), 0) for one in _TOTALS]
     *known, overdue, this_week = db.session.execute(
         select(
             *totals,
