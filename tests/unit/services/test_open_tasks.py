@@ -46,6 +46,7 @@ from tests.factories import (
     UserFactory,
     actor_of,
 )
+from tests.factories.base import session
 from tests.records import Records
 from tests.worklists import count_unsigned, read_tasks, work_out_tasks
 
@@ -105,7 +106,7 @@ class Ward:
         """As a model would, without its time."""
         if image := self._pick(self._images()):
             PredictionFactory(
-                lesion_image=image,
+                lesion_image=session.get_one(LesionImage, image.id),  # not the detached one: both may be alive
                 created_by=self._user,
                 label=self._random.choice([MALIGNANT, BENIGN]),
                 malignancy_probability=self._random.choice([0, 0.1 + 0.2, 1 / 3, 1]),
