@@ -13,12 +13,13 @@ from melanoma_app.models.model_activation import ModelActivation
 from melanoma_app.models.open_task import OpenTask
 from melanoma_app.models.outcome_count import OutcomeCount
 from melanoma_app.models.patient import Patient
+from melanoma_app.models.patient_erasure import PatientErasure
 from melanoma_app.models.patient_merge import MergedLesion, PatientMerge
 from melanoma_app.models.patient_search_key import PatientSearchKey
 from melanoma_app.models.prediction import ModelVersion, Prediction
 from melanoma_app.models.record_total import RecordTotal
 from melanoma_app.models.review import Addendum, Review
-from melanoma_app.models.user import ApiToken, User
+from melanoma_app.models.user import ApiToken, PasswordReset, RecoveryCode, SecondFactor, User, UserSession
 
 __all__ = [
     "Addendum",
@@ -39,11 +40,16 @@ __all__ = [
     "ModelVersion",
     "OpenTask",
     "OutcomeCount",
+    "PasswordReset",
     "Patient",
+    "PatientErasure",
     "PatientMerge",
     "PatientSearchKey",
     "Prediction",
     "RecordTotal",
+    "RecoveryCode",
     "Review",
+    "SecondFactor",
     "User",
+    "UserSession",
 ]

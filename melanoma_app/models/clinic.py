@@ -18,4 +18,8 @@ class Clinic(Base):
     name: Mapped[str] = mapped_column(String(120), unique=True)
     time_zone: Mapped[str] = mapped_column(String(64), default="UTC")
     is_demo: Mapped[bool] = mapped_column(default=False)
+    requires_second_factor: Mapped[bool | None]
+    """Whether everyone must have one; empty: nobody has decided, so no."""
+    retention_years: Mapped[int | None]
+    """How long the law wants a patient's record kept after the last entry; empty: nobody has decided."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)

@@ -19,6 +19,11 @@ class Permission(StrEnum):
     READ_STATISTICS = "statistics:read"
     READ_MODELS = "models:read"
     MANAGE_MODELS = "models:manage"
+    MANAGE_USERS = "users:manage"
+    MANAGE_CLINIC = "clinic:manage"
+    READ_AUDIT = "audit:read"
+    ERASE_PATIENTS = "patients:erase"
+    EXPORT_RESEARCH = "research:export"
 
 
 _READING_NUMBERS: Final = frozenset({Permission.READ_STATISTICS, Permission.READ_MODELS})
@@ -30,7 +35,16 @@ _RECORD_KEEPING: Final = _READING_NUMBERS | {
 
 ROLE_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
     Role.ADMIN: _RECORD_KEEPING
-    | {Permission.MANAGE_MODELS, Permission.MERGE_PATIENTS, Permission.EXPORT_RECORDS},
+    | {
+        Permission.MANAGE_MODELS,
+        Permission.MERGE_PATIENTS,
+        Permission.EXPORT_RECORDS,
+        Permission.MANAGE_USERS,
+        Permission.MANAGE_CLINIC,
+        Permission.READ_AUDIT,
+        Permission.ERASE_PATIENTS,
+        Permission.EXPORT_RESEARCH,
+    },
     Role.CLINICIAN: _RECORD_KEEPING
     | {Permission.REVIEW, Permission.MERGE_PATIENTS, Permission.EXPORT_RECORDS},
     Role.NURSE: _RECORD_KEEPING,

@@ -14,6 +14,7 @@ import factory
 from melanoma_app.models import ApiToken, AuditChain, Clinic, Patient, PatientMerge, User
 from melanoma_app.models.base import utc_now
 from melanoma_app.models.vocabulary import BirthDatePrecision, Gender, Role
+from melanoma_app.security.permissions import Permission
 from melanoma_app.services.accounts import _hasher
 from melanoma_app.services.actor import Actor
 from melanoma_app.services.text import search_name
@@ -75,6 +76,7 @@ class ApiTokenFactory(RecordFactory[ApiToken]):
     public_id = factory.LazyFunction(uuid.uuid4)
     user = factory.SubFactory(UserFactory)
     name = "a program"
+    scopes = factory.LazyFunction(lambda: [one.value for one in Permission])
     token_sha256 = factory.LazyAttribute(lambda token: hashlib.sha256(token.secret.encode()).hexdigest())
     expires_at = factory.LazyFunction(lambda: utc_now() + timedelta(days=1))
 

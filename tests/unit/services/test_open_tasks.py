@@ -106,7 +106,9 @@ class Ward:
         """As a model would, without its time."""
         if image := self._pick(self._images()):
             PredictionFactory(
-                lesion_image=session.get_one(LesionImage, image.id),  # not the detached one: both may be alive
+                lesion_image=session.get_one(
+                    LesionImage, image.id
+                ),  # not the detached one: both may be alive
                 created_by=self._user,
                 label=self._random.choice([MALIGNANT, BENIGN]),
                 malignancy_probability=self._random.choice([0, 0.1 + 0.2, 1 / 3, 1]),
