@@ -23,8 +23,10 @@ melanomas) counts on one side only: it is kept out of training, or, where nearly
 judgement."""
 _RELEASED_NOTE: Final = """\
 On the Kaggle test split without the images that have a twin elsewhere. Earlier systems claim 93.17% and 92.4% accuracy
-from ResNet50 on images of that set, without saying which were held out. The calibration error is cross-validated; int8
-loses what it loses on 1,000 test images, evenly of each collection; times are of one view on one core."""
+from ResNet50 on images of that set, without saying which were held out. The set's own threshold is the most accurate
+one on validation images of the same collection; what is served is another, chosen for sensitivity. The calibration
+error is cross-validated; int8 loses what it loses on 1,000 test images, evenly of each collection; times are of one
+view on one core."""
 _AT_HALF: Final = (("accuracy", "Accuracy"), ("precision", "Precision"), ("recall", "Recall"), ("f1", "F1"))
 
 
@@ -164,7 +166,8 @@ def _left_out_table(results: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _released_table(released: Sequence[tuple[ModelManifest, Mapping[str, Any]]]) -> str:
-    heads = ["Model", "Run", "Views", "Accuracy at 0.5", "AUC", "Specificity at 95% sensitivity"]
+    heads = ["Model", "Run", "Views", "Accuracy at 0.5", "Accuracy at the set's own threshold"]
+    heads += ["AUC", "Specificity at 95% sensitivity"]
     heads += [
         "Calibration error on validation",
         "int8: AUC lost",
@@ -184,6 +187,7 @@ def _released_table(released: Sequence[tuple[ModelManifest, Mapping[str, Any]]])
                 metrics["run"],
                 str(manifest.views),
                 _interval(test["at_0.5"]["accuracy"]),
+                _interval(test.get("at_most_accurate", {}).get("accuracy")),
                 _interval(test["auc"]),
                 _interval(test["specificity_at_95_sensitivity"]),
                 _interval(metrics["sets"]["validation"]["calibration_error"]),

@@ -20,7 +20,11 @@ _WITHOUT_THRESHOLD: Final = (
     ("brier", "Brier"),
     ("calibration_error", "calibration error"),
 )
-_COLUMNS: Final = {"at_0.5": "", "at_served": " (served)"}
+_COLUMNS: Final = {
+    "at_0.5": "",
+    "at_served": " (served)",
+    "at_most_accurate": " (most accurate on validation images of the same collections)",
+}
 
 
 def interval(figure: Mapping[str, float] | None, *, signed: bool = False) -> str:
@@ -40,8 +44,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def describe_set(measured: Mapping[str, Any]) -> str:
     """One set of images: counts, figures at both thresholds, figures without, and the uncertain band."""
-    columns = [measured[place] for place in _COLUMNS]
-    heads = [f"at {measured[place]['threshold']:.4f}{remark}" for place, remark in _COLUMNS.items()]
+    known = {place: remark for place, remark in _COLUMNS.items() if place in measured}
+    columns = [measured[place] for place in known]
+    heads = [f"at {measured[place]['threshold']:.4f}{remark}" for place, remark in known.items()]
     rows = [
         *([title, *(interval(column[key]) for column in columns)] for key, title in _AT_THRESHOLD),
         ["Benign called benign / malignant", *(_calls(column, "negative", "positive") for column in columns)],

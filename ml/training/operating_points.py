@@ -131,6 +131,21 @@ def choose_by_specificity(
     return _point(positive, probabilities, min(1.0, step / scale))
 
 
+def choose_by_accuracy(positive: NDArray[np.bool_], probabilities: NDArray[np.float64]) -> ChosenThreshold:
+    """Find the lowest threshold of four digits at which most images are called what they are.
+
+    Args:
+        positive: bool (images,), of validation images only.
+        probabilities: float64 (images,), 0 to 1.
+    """
+    scale = 10**_THRESHOLD_DIGITS
+    steps = np.floor(probabilities * scale)
+    steps += (steps + 1) / scale <= probabilities  # where the product was rounded down
+    thresholds = np.unique(np.append(steps, scale)) / scale
+    correct = [np.sum((probabilities >= threshold) == positive) for threshold in thresholds]
+    return _point(positive, probabilities, float(thresholds[np.argmax(correct)]))
+
+
 def _point(
     positive: NDArray[np.bool_], probabilities: NDArray[np.float64], threshold: float
 ) -> ChosenThreshold:

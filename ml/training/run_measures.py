@@ -14,7 +14,7 @@ from ml.training.diagnosis_measures import measure_diagnoses
 from ml.training.evaluation_sets import TWINS, EvaluationSet, title_of
 from ml.training.image_properties import image_properties
 from ml.training.measures import measure
-from ml.training.operating_points import choose_points
+from ml.training.operating_points import choose_by_accuracy, choose_points
 from ml.training.residuals import residual_table
 from ml.training.run_state import RunState
 from ml.training.subgroups import subgroup_table
@@ -92,7 +92,7 @@ def measure_run(judged: Judged, *, data_folder: Path) -> dict[str, Any]:
             one.positive,
             judged.calibrated[judged.rows(one.images)],
             one.groups,
-            thresholds=thresholds,
+            thresholds=thresholds | _own_threshold(judged, one),
             seed=seed,
             uncertain_band=points.uncertain_band,
             held_out=judged.held_out(one),
@@ -118,6 +118,18 @@ def measure_run(judged: Judged, *, data_folder: Path) -> dict[str, Any]:
         }
         | _measure_diagnoses(judged)
     )
+
+
+def _own_threshold(judged: Judged, one: EvaluationSet) -> dict[str, float]:
+    """What a clinic with pictures like these would set: most accurate on validation images of the same sources."""
+    sources = {image.source for image in one.images}
+    validation = judged.sets[0]
+    own = np.array([image.source in sources for image in validation.images])
+    positive = validation.positive[own]
+    if one.key.startswith("validation") or not positive.any() or positive.all():
+        return {}
+    calibrated = judged.calibrated[judged.rows(validation.images)][own]
+    return {"at_most_accurate": choose_by_accuracy(positive, calibrated).threshold}
 
 
 def _describe_calibration(judged: Judged, sets: dict[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from ml.training.measures import calibration_bins, calibration_error, mean_with_
 from ml.training.operating_points import (
     ChosenThreshold,
     OperatingPoints,
+    choose_by_accuracy,
     choose_by_sensitivity,
     choose_by_specificity,
     choose_points,
@@ -321,6 +322,18 @@ def test_threshold_reaches_the_specificity_and_a_lower_one_does_not_when_chosen(
     if chosen.threshold > 0:
         lower = chosen.threshold - 1e-4 - 1e-9
         assert np.mean(probabilities[~positive] < lower) < specificity
+
+
+@settings(deadline=None)
+@given(scored=scored_images)
+def test_no_threshold_is_right_more_often_when_chosen_by_accuracy(scored: list[tuple[bool, float]]) -> None:
+    positive, probabilities = arrays(scored)
+
+    chosen = choose_by_accuracy(positive, probabilities)
+
+    right = np.sum((probabilities >= chosen.threshold) == positive)
+    others = np.arange(10_001) / 10_000
+    assert right == max(((probabilities >= others[:, None]) == positive).sum(axis=1))
 
 
 def test_band_lies_between_the_thresholds_when_points_are_chosen() -> None:

@@ -6,13 +6,12 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import keras
 import numpy as np
 import pytest
 
-from ml.training.config import AugmentationConfig, OptimizerName, TrainingConfig
+from ml.training.config import AugmentationConfig, TrainingConfig
 from ml.training.datasets import Split, read_manifest
 from ml.training.errors import BenchError
 from ml.training.run_state import last_checkpoint, read_split, read_state
@@ -151,15 +150,12 @@ def test_run_is_equal_to_an_uninterrupted_one_when_resumed(
 @pytest.mark.parametrize(
     ("task", "loss", "optimizer"),
     [
-        *(("malignancy", "binary_crossentropy", name) for name in get_args(OptimizerName)),
-        ("malignancy", "categorical_crossentropy", "adam"),
+        # Every loss with every task that it may have, and every optimizer, each at least once.
+        ("malignancy", "binary_crossentropy", "adam"),
         ("malignancy", "categorical_crossentropy", "sgd"),
         ("malignancy", "focal", "adamw"),
-        ("malignancy", "focal", "rmsprop"),
-        ("diagnosis", "categorical_crossentropy", "adamw"),
         ("diagnosis", "categorical_crossentropy", "rmsprop"),
-        ("diagnosis", "focal", "adam"),
-        ("diagnosis", "focal", "sgd"),
+        ("diagnosis", "focal", "adamw"),
     ],
 )
 def test_run_can_be_resumed_when_losses_outputs_and_optimizers_are_combined(
