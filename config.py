@@ -61,14 +61,21 @@ class _SettingsSchema(Schema):
     model_name = fields.String(load_default="mobilenet_v2", data_key="MODEL_NAME")
     host = fields.String(load_default="127.0.0.1", data_key="HOST")
     port = fields.Integer(load_default=5000, validate=validate.Range(1, 65535), data_key="PORT")
+    trusted_proxies = fields.Integer(
+        load_default=0, validate=validate.Range(0, 5), data_key="TRUSTED_PROXIES"
+    )
     web_processes = fields.Integer(load_default=1, validate=validate.Range(1, 64), data_key="WEB_PROCESSES")
     web_threads = fields.Integer(load_default=4, validate=validate.Range(1, 64), data_key="WEB_THREADS")
+    decodes_at_once = fields.Integer(validate=validate.Range(1, 64), data_key="DECODES_AT_ONCE")
     demo = fields.Boolean(data_key="DEMO")
     max_upload_mb = fields.Integer(load_default=25, validate=validate.Range(1, 200), data_key="MAX_UPLOAD_MB")
     max_image_megapixels = fields.Integer(
         load_default=50, validate=validate.Range(1, 200), data_key="MAX_IMAGE_MEGAPIXELS"
     )
     session_hours = fields.Integer(load_default=8, validate=validate.Range(1, 24), data_key="SESSION_HOURS")
+    session_idle_minutes = fields.Integer(
+        load_default=30, validate=validate.Range(1, 480), data_key="SESSION_IDLE_MINUTES"
+    )
     sign_in_rate_limit = fields.String(load_default="10 per minute", data_key="SIGN_IN_RATE_LIMIT")
     rate_limit_storage_url = fields.String(load_default="memory://", data_key="RATE_LIMIT_STORAGE_URL")
 
@@ -90,12 +97,15 @@ class Settings:
     model_name: str
     host: str
     port: int
+    trusted_proxies: int
     web_processes: int
     web_threads: int
+    decodes_at_once: int
     demo: bool
     max_upload_mb: int
     max_image_megapixels: int
     session_hours: int
+    session_idle_minutes: int
     sign_in_rate_limit: str
     rate_limit_storage_url: str
 
@@ -132,6 +142,8 @@ class Settings:
             }
             if values.get("demo"):
                 problems["DEMO"] = "cannot be on in production: it makes an account"
+            if given.get("FLASK_DEBUG", "0").lower() not in ("0", "false", "no"):
+                problems["FLASK_DEBUG"] = "cannot be on in production: it shows the inside of the app"
         if problems:
             lines = "\n".join(f"  {name}: {problems[name]}" for name in sorted(problems))
             raise ConfigurationError(f"These settings need attention (see .env.example):\n{lines}")
@@ -154,6 +166,8 @@ def _with_derived(values: dict[str, Any]) -> dict[str, Any]:
     """Fill in what depends on other settings; relative folders are meant from the project's root."""
     instance_folder = PROJECT_ROOT / values["instance_folder"]
     return values | {
+        "decodes_at_once": values.get("decodes_at_once")
+        or max(1, len(os.sched_getaffinity(0)) // values["web_processes"]),
         "demo": values.get("demo", values["environment"] is Environment.DEVELOPMENT),
         "instance_folder": instance_folder,
         "image_folder": PROJECT_ROOT / values.get("image_folder", instance_folder / "images"),

@@ -113,7 +113,7 @@ def _download(npm: str, package: str, folder: Path) -> Path:
     command = [npm, "pack", package, "--ignore-scripts", "--silent", "--no-update-notifier"]
     command += ["--fetch-retries=0", f"--fetch-timeout={ANSWER_TIMEOUT_MS}"]
     try:
-        subprocess.run(
+        subprocess.run(  # noqa: S603 # nosec B603 # addresses from the pinned lock
             command,
             cwd=folder,
             stdin=subprocess.DEVNULL,

@@ -93,7 +93,8 @@ def _read_stamp() -> dict[str, str]:
 def _venv_runs() -> bool:
     """Whether its interpreter is there and finds its packages; an upgrade of the system's Python breaks that."""
     try:
-        return subprocess.run([VENV_PYTHON, "-I", "-c", "import pip"], capture_output=True).returncode == 0
+        done = subprocess.run([VENV_PYTHON, "-I", "-c", "import pip"], capture_output=True)  # noqa: S603 # nosec B603 # constant
+        return done.returncode == 0
     except OSError:
         return False
 
@@ -124,7 +125,7 @@ def _install(part: str) -> None:
         "--no-input",
         "--disable-pip-version-check",
     ]
-    result = subprocess.run(
+    result = subprocess.run(  # noqa: S603 # nosec B603 # arguments of this file alone
         [*command, "--require-hashes", "--requirement", str(lock)],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,

@@ -119,7 +119,7 @@ def measure_server(photograph: bytes, folder: Path) -> None:
     port = 5990
     environment = os.environ | environment_of(folder) | {"PORT": str(port)}
     started = time.perf_counter()
-    with subprocess.Popen(
+    with subprocess.Popen(  # nosec B603 # arguments of this file alone
         [sys.executable, "-m", "flask", "serve"], cwd=PROJECT_ROOT, env=environment, stdout=subprocess.DEVNULL
     ) as server:
         try:
@@ -175,7 +175,7 @@ def load_keras(folder: Path) -> Any:
 def run_first_answer(side: str) -> tuple[float, float]:
     """Seconds and megabytes of a fresh process that gives one answer."""
     started = time.perf_counter()
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 # nosec B603 # a side from a closed list
         [sys.executable, "-m", "benchmarks.inference", side],
         cwd=PROJECT_ROOT,
         capture_output=True,
@@ -210,16 +210,28 @@ def open_clinic(folder: Path) -> tuple[Any, str, dict[str, str]]:
     from config import Settings
     from melanoma_app import create_app
     from melanoma_app.models.vocabulary import Role
-    from melanoma_app.services.accounts import create_token, create_user
+    from melanoma_app.security.permissions import ROLE_PERMISSIONS
+    from melanoma_app.services.accounts import create_user
     from melanoma_app.services.clinics import find_clinic
+    from melanoma_app.services.tokens import TOKEN_LIFETIME, create_token
 
     app = create_app(Settings.from_environment(environment_of(folder)))
     with app.app_context():
         flask_migrate.upgrade()
         user = create_user(
-            clinic=find_clinic(), username="bench", display_name="", password="x" * 16, role=Role.NURSE
+            clinic=find_clinic(),
+            username="bench",
+            display_name="",
+            password="a synthetic clinic",  # noqa: S106 # nosec B106 # gone when it has been measured
+            role=Role.NURSE,
         )
-        _, token = create_token(user=user, name="benchmark")
+        _, token = create_token(
+            user=user,
+            name="benchmark",
+            scopes=ROLE_PERMISSIONS[user.role],
+            lifetime=TOKEN_LIFETIME,
+            actor=None,
+        )
     client = app.test_client()
     headers = {"Authorization": f"Bearer {token}"}
     details = {

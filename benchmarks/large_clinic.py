@@ -83,7 +83,7 @@ _PATIENTS: Final = f"""
         SELECT seq, {_TAKEN_AT.format(number="3 * (seq + (seq - 1) DIV 2) - 2")} AS created_at
         FROM seq_1_to_{{patients}}
     ) AS drawn
-"""
+"""  # noqa: S608 # nosec B608 # the parts are constants of this file
 # Two lesions in three are a new patient's first; every third is one more of somebody who has come before.
 _LESIONS: Final = f"""
     INSERT INTO lesion (id, public_id, patient_id, number, anatom_site_general, description, created_at)
@@ -94,7 +94,7 @@ _LESIONS: Final = f"""
             {_SITE} AS site, {_TAKEN_AT.format(number="3 * seq - 2")} AS created_at
         FROM seq_1_to_{{lesions}}
     ) AS drawn
-"""
+"""  # noqa: S608 # nosec B608 # the parts are constants of this file
 # One photograph in three is a new lesion's first; the others show one that was photographed before.
 _PHOTOGRAPHS: Final = f"""
     INSERT INTO lesion_image (id, public_id, lesion_id, storage_key, sha256, upload_sha256, size_bytes, width_px,
@@ -106,7 +106,7 @@ _PHOTOGRAPHS: Final = f"""
             {_TAKEN_AT.format(number="seq")} AS captured_at
         FROM seq_1_to_{{tests}}
     ) AS drawn
-"""
+"""  # noqa: S608 # nosec B608 # the parts are constants of this file
 _PREDICTIONS: Final = """
     INSERT INTO prediction (id, public_id, lesion_image_id, model_version_id, malignancy_probability, label, threshold,
         operating_point, preprocessing_version, image_sha256, latency_s, created_at, created_by_id)
@@ -130,7 +130,7 @@ _REPORTS: Final = f"""
     SELECT MD5(CONCAT('report', seq)), seq, 'drawn', IF(RAND(1201) < 0.4, 'malignant', 'benign'),
         DATE({_TAKEN_AT.format(number="3 * seq - 2")}) + INTERVAL FLOOR(900 * RAND(1301)) DAY, :now, :user
     FROM seq_1_to_{{lesions}} WHERE RAND(1409) < 0.1
-"""
+"""  # noqa: S608 # nosec B608 # the parts are constants of this file
 # What `services/counting.py` says of a test, without the marks; `verify_statistics` is asked whether it is the same.
 _TESTS: Final = """
     CREATE TEMPORARY TABLE test (PRIMARY KEY (lesion_image_id)) ENGINE=Aria TRANSACTIONAL=0
@@ -319,7 +319,9 @@ def _read_codes(path: Path) -> Codes:
     for prefix in ("", "review_", "histology_"):
         for unit in ("lesion", "patient"):
             columns[f"{prefix}counts_{unit}"] = f"{prefix}counts_{unit}"
-    db.session.execute(text(f"SELECT {', '.join(columns.values())} INTO OUTFILE '{path}' FROM counted_test"))
+    # The names are this file's own, the path is a temporary one.
+    query = f"SELECT {', '.join(columns.values())} INTO OUTFILE '{path}' FROM counted_test"  # noqa: S608 # nosec B608
+    db.session.execute(text(query))
     codes = np.loadtxt(path, dtype=np.int64)
     return dict(zip(columns, codes.T.copy(), strict=True))
 

@@ -224,10 +224,17 @@ def over_http() -> Measure:
     """The API's answer, through the test client, with the token checked and the request logged."""
 
     def prepare(clinic: Clinic) -> Callable[[Any], Any]:
-        from melanoma_app.services.accounts import create_token
+        from melanoma_app.security.permissions import ROLE_PERMISSIONS
+        from melanoma_app.services.tokens import TOKEN_LIFETIME, create_token
 
         with clinic.at_work() as actor:
-            _, secret = create_token(user=actor.user, name="bench")
+            _, secret = create_token(
+                user=actor.user,
+                name="bench",
+                scopes=ROLE_PERMISSIONS[actor.user.role],
+                lifetime=TOKEN_LIFETIME,
+                actor=None,
+            )
         client = clinic.app.test_client()
 
         def ask(actor: Any) -> None:
@@ -400,7 +407,7 @@ def write(clinic: Clinic, *, is_counted: bool) -> float:
     from melanoma_app.services.counting import recount_patients
 
     with clinic.at_work() as actor:
-        lesion = db.session.get_one(Lesion, random.randint(1, clinic.tests // 3))
+        lesion = db.session.get_one(Lesion, random.randint(1, clinic.tests // 3))  # noqa: S311 # nosec B311 # any will do
         now, public_id = utc_now(), uuid.uuid4()
         started = time.perf_counter()
         image = LesionImage(

@@ -8,6 +8,15 @@ from flask import Flask
 
 from config import PROJECT_ROOT, Settings
 from melanoma_app import cli, extensions
+from melanoma_app.accounts import (
+    account_views,
+    audit_api,
+    audit_views,
+    clinic_views,
+    second_factor_views,
+    token_views,
+    user_views,
+)
 from melanoma_app.accounts import views as accounts_views
 from melanoma_app.dashboard import api as dashboard_api
 from melanoma_app.dashboard import chart_views, export_views, worklist_api
@@ -22,8 +31,11 @@ from melanoma_app.intake import (
     lesion_views,
     merge_api,
     merge_views,
+    privacy_api,
+    privacy_views,
 )
 from melanoma_app.intake import views as intake_views
+from melanoma_app.log_lines import init_logging
 from melanoma_app.models.connection import engine_options
 from melanoma_app.prediction import api as prediction_api
 from melanoma_app.prediction import follow_up_api, follow_up_views, review_api, review_views
@@ -32,11 +44,19 @@ from melanoma_app.rest import ClinicApi
 from melanoma_app.security.authentication import init_authentication
 from melanoma_app.security.headers import init_headers
 from melanoma_app.security.request import ClinicRequest
+from melanoma_app.security.request_source import refuse_foreign_requests, trust_proxies
+from melanoma_app.security.upload_gate import FORM_OVERHEAD_MB, init_upload_gate
 from melanoma_app.statistics import api as statistics_api
 from melanoma_app.templating import init_templating
 
 PAGES = (
     accounts_views,
+    account_views,
+    second_factor_views,
+    token_views,
+    user_views,
+    clinic_views,
+    audit_views,
     dashboard_views,
     chart_views,
     export_views,
@@ -44,6 +64,7 @@ PAGES = (
     consent_views,
     merge_views,
     fhir_views,
+    privacy_views,
     lesion_views,
     prediction_views,
     follow_up_views,
@@ -60,9 +81,10 @@ API_PARTS = (
     statistics_api,
     dashboard_api,
     fhir_api,
+    privacy_api,
+    audit_api,
 )
-FORM_OVERHEAD_MB = 1
-"""What a form may hold beside the photograph."""
+COOKIE_OUTLIVES_SESSION = timedelta(days=1)
 
 
 def create_app(settings: Settings) -> Flask:
@@ -71,6 +93,7 @@ def create_app(settings: Settings) -> Flask:
     Args:
         settings: What the environment asks for; nothing else is read from it later.
     """
+    init_logging()
     app = Flask(
         __name__,
         root_path=str(PROJECT_ROOT),
@@ -85,6 +108,9 @@ def create_app(settings: Settings) -> Flask:
     # First, so that a request has its id and nonce even when what follows refuses it.
     libraries = init_templating(app)
     init_headers(app, script_origins=libraries.origins, is_production=settings.is_production)
+    trust_proxies(app, count=settings.trusted_proxies)
+    refuse_foreign_requests(app)
+    init_upload_gate(app, uploads_at_once=max(1, settings.web_threads - 1))
     extensions.db.init_app(app)
     extensions.migrate.init_app(app, extensions.db, directory=str(PROJECT_ROOT / "migrations"))
     extensions.csrf.init_app(app)
@@ -96,11 +122,12 @@ def create_app(settings: Settings) -> Flask:
         default_name=settings.model_name,
         processes=settings.web_processes,
     )
+    extensions.decoding.init_app(app, at_once=settings.decodes_at_once)
     init_authentication(app)
 
     api = ClinicApi(app)
-    for page in PAGES:
-        app.register_blueprint(page.blueprint)
+    for blueprint in dict.fromkeys(page.blueprint for page in PAGES):  # some modules share one
+        app.register_blueprint(blueprint)
     for part in API_PARTS:
         extensions.csrf.exempt(part.blueprint)  # bearer tokens alone open the API, never a cookie
         api.register_blueprint(part.blueprint)
@@ -112,16 +139,24 @@ def create_app(settings: Settings) -> Flask:
 def _flask_config(settings: Settings) -> dict[str, object]:
     return {
         "SECRET_KEY": settings.secret_key,
+        "DEMO": settings.demo,
         "SQLALCHEMY_DATABASE_URI": settings.database_url,
         "SQLALCHEMY_ENGINE_OPTIONS": engine_options(settings.database_url),
+        # The prefix makes browsers refuse the cookie from another host, without TLS or for a part of the site.
+        "SESSION_COOKIE_NAME": "__Host-session" if settings.is_production else "session",
         "SESSION_COOKIE_HTTPONLY": True,
+        # Strict would send no cookie with a link from an e-mail, so that one seemed signed out.
         "SESSION_COOKIE_SAMESITE": "Lax",
         "SESSION_COOKIE_SECURE": settings.is_production,
-        "PERMANENT_SESSION_LIFETIME": timedelta(hours=settings.session_hours),
+        "SESSION_LIFETIME": timedelta(hours=settings.session_hours),
+        "SESSION_IDLE_LIFETIME": timedelta(minutes=settings.session_idle_minutes),
+        # The database says when a session ends. Its cookie may be older, so that a page can say what has happened.
+        "PERMANENT_SESSION_LIFETIME": timedelta(hours=settings.session_hours) + COOKIE_OUTLIVES_SESSION,
         "MAX_CONTENT_LENGTH": (settings.max_upload_mb + FORM_OVERHEAD_MB) * 1_000_000,
         "MAX_UPLOAD_MB": settings.max_upload_mb,
         "MAX_IMAGE_MEGAPIXELS": settings.max_image_megapixels,
         "WTF_CSRF_TIME_LIMIT": None,  # as long as the session
+        "WTF_CSRF_SSL_STRICT": False,  # asks for a Referer, which our pages do not send: see request_source
         "RATELIMIT_STORAGE_URI": settings.rate_limit_storage_url,
         "SIGN_IN_RATE_LIMIT": settings.sign_in_rate_limit,
         "API_TITLE": "Skin-lesion clinic record",

@@ -7,9 +7,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from flask import Flask, Response, g, jsonify, make_response, render_template, request
-from flask_login import AnonymousUserMixin
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from werkzeug.exceptions import HTTPException
 
 if TYPE_CHECKING:
@@ -40,6 +39,10 @@ class NotSignedInError(ClinicError):
     """Nobody is known to be asking."""
 
     status = HTTPStatus.UNAUTHORIZED
+
+
+class SessionEndedError(NotSignedInError):
+    """Somebody was signed in, and is not any more; the message says since when or why."""
 
 
 class NotPermittedError(ClinicError):
@@ -103,6 +106,13 @@ class UnavailableError(ClinicError):
     """A part the answer needs (database, image store, model) does not work at present."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
+    retry_after_s: ClassVar = 30
+
+
+class BusyError(UnavailableError):
+    """More photographs come in than this process takes at once; in a moment there is room again."""
+
+    retry_after_s: ClassVar = 3
 
 
 def register_error_handlers(app: Flask) -> None:
@@ -111,13 +121,18 @@ def register_error_handlers(app: Flask) -> None:
     app.register_error_handler(HTTPException, _answer_http_exception)
     app.register_error_handler(CSRFError, _answer_stale_form)
     app.register_error_handler(RecursionError, _answer_endless_nesting)
-    app.register_error_handler(OperationalError, _answer_database_failure)
+    app.register_error_handler(DBAPIError, _answer_database_failure)
 
 
 def _answer_clinic_error(error: ClinicError) -> Response:
-    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if isinstance(error, BusyError):
+        logger.warning("busy: %s", error)
+    elif error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("unavailable: %s", error, exc_info=error.__cause__)
-    return _answer(error.status, error.message, error.fields)
+    response = _answer(error.status, error.message, error.fields)
+    if isinstance(error, UnavailableError):
+        response.headers["Retry-After"] = str(error.retry_after_s)
+    return response
 
 
 def _answer_http_exception(error: HTTPException) -> Response:
@@ -149,7 +164,18 @@ def _answer_endless_nesting(error: RecursionError) -> Response:
     )
 
 
-def _answer_database_failure(error: OperationalError) -> Response:
+def _answer_database_failure(error: DBAPIError) -> Response:
+    """What cannot be written to the audit log is not done, and says so; what the app asked wrongly is our fault."""
+    if "audit_" in (error.statement or ""):
+        logger.error("the audit log cannot be written", exc_info=error)
+        return _answer(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "This could not be written to the audit log, so it was not done: nothing was saved or shown. Try again "
+            "in a minute; if it lasts, tell your engineer.",
+            {},
+        )
+    if not isinstance(error, OperationalError):
+        raise error
     logger.error("the database failed", exc_info=error)
     return _answer(
         HTTPStatus.SERVICE_UNAVAILABLE,
@@ -211,7 +237,7 @@ def _answer(status: HTTPStatus, message: str, fields: dict[str, Any]) -> Respons
     else:
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             # Who is signed in stands in the database, which may be what has failed: the page does not ask.
-            g._login_user = AnonymousUserMixin()
+            g.user_session = None
         response = make_response(render_template("errors/error.html", status=status, message=message))
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = "30"

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from flask import Flask, current_app, request
 from flask_limiter import Limiter
-from flask_login import LoginManager
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
 
+from melanoma_app.errors import BusyError
 from melanoma_app.model_shelf import ModelShelf
 from melanoma_app.models import Base
 from melanoma_app.storage import ImageStore, LocalImageStore
+
+DECODING_WAIT_S: Final = 10
+"""A photograph takes half a second; who has waited so long is better told."""
 
 
 class ReleasedClassifier:
@@ -46,14 +53,40 @@ class ImageStorage:
         return store
 
 
+class Decoding:
+    """How many photographs a process decodes and scores at once: each takes up to 200 MB while it lasts."""
+
+    def init_app(self, app: Flask, *, at_once: int) -> None:
+        """Make the slots."""
+        app.extensions["decoding"] = threading.BoundedSemaphore(at_once)
+
+    @contextmanager
+    def slot(self) -> Iterator[None]:
+        """Wait a little for a slot, and hold it.
+
+        Raises:
+            BusyError: None came free in time.
+        """
+        slots: threading.BoundedSemaphore = current_app.extensions["decoding"]
+        if not slots.acquire(timeout=DECODING_WAIT_S):
+            raise BusyError(
+                "The server is busy with other photographs, so this one was not looked at. Nothing was saved: send it "
+                "again in a few seconds."
+            )
+        try:
+            yield
+        finally:
+            slots.release()
+
+
 def _remote_address() -> str:
     return request.remote_addr or "unknown"
 
 
 db = SQLAlchemy(model_class=Base, disable_autonaming=True, session_options={"expire_on_commit": False})
 migrate = Migrate()
-login_manager = LoginManager()
 csrf = CSRFProtect()
 limiter = Limiter(key_func=_remote_address, headers_enabled=True)
 classifier = ReleasedClassifier()
 image_storage = ImageStorage()
+decoding = Decoding()

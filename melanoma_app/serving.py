@@ -25,18 +25,21 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from werkzeug.serving import WSGIRequestHandler, is_running_from_reloader, run_simple
 
 from config import PROJECT_ROOT, Settings
-from melanoma_app.extensions import db, migrate
+from melanoma_app.extensions import db, image_storage, migrate
+from melanoma_app.security.upload_gate import HEADER_TIMEOUT_S, bound_silence
 from melanoma_app.services.accounts import has_users
 from melanoma_app.services.count_check import count_what_is_uncounted
 from melanoma_app.services.demo import find_demo_account, is_demo_wanted
+from melanoma_app.services.file_removal import remove_noted_files
 from melanoma_app.services.model_activation import check_active_model
 from ml.inference import ModelIntegrityError
 
 REQUEST_TIMEOUT_S: Final = 60
 M_ARENA_MAX: Final = -8
 """From glibc's malloc.h."""
-EVERY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 (compared with, not bound to)
-SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 (gunicorn's heartbeat files, made with mkstemp)
+ONE_TIME_LINKS: Final = "/set-password/"
+EVERY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 # nosec B104 # compared with, not bound to
+SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 # nosec B108 # gunicorn's heartbeat files, made with mkstemp
 
 
 def serve(app: Flask, settings: Settings) -> None:
@@ -48,6 +51,8 @@ def serve(app: Flask, settings: Settings) -> None:
 
 def serve_for_development(app: Flask, settings: Settings) -> None:
     """Prepare the same way, then serve with Werkzeug's server, which starts again when a module changes."""
+    if settings.is_production:
+        sys.exit("`python wsgi.py` serves for development alone. In production start it with `flask serve`.")
     if not is_running_from_reloader():  # the process that watches has prepared everything, and holds the port
         prepare(app, settings)
     else:
@@ -80,6 +85,8 @@ def prepare(app: Flask, settings: Settings) -> str:
     with app.app_context():
         _upgrade_database(settings)
         count_what_is_uncounted()
+        # What an erasure that was cut short has left.
+        remove_noted_files(store=image_storage.store)
         if settings.demo:
             _load_demo()
         if find_demo_account(instance_folder=settings.instance_folder):
@@ -154,7 +161,7 @@ def _load_demo() -> None:
     if not is_demo_wanted():
         return
     print("Making the demo records …", flush=True)
-    if subprocess.run(
+    if subprocess.run(  # nosec B603 # arguments of this file alone
         [sys.executable, "-m", "flask", "--app", "wsgi", "demo", "load"], cwd=PROJECT_ROOT
     ).returncode:
         sys.exit("The demo records could not be made; see above. DEMO=0 starts without them.")
@@ -210,11 +217,21 @@ def _first_line(error: object) -> str:
 
 
 class _DiscreetRequestHandler(WSGIRequestHandler):
-    """Logs requests without their query: it holds whom somebody searched for."""
+    """Logs requests without their query, which holds whom somebody searched for, and names no version.
+
+    Nor does it log what a one-time link carries: until it is used, it opens an account.
+    """
+
+    def version_string(self) -> str:
+        """What `Server` says."""
+        return "clinic"
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Log method, path and status."""
-        self.log("info", "%s %s %s", self.command, self.path.partition("?")[0], code)
+        path = self.path.partition("?")[0]
+        if path.startswith(ONE_TIME_LINKS):
+            path = f"{ONE_TIME_LINKS}…"
+        self.log("info", "%s %s %s", self.command, path, code)
 
 
 def _share_memory_arenas() -> None:
@@ -250,6 +267,7 @@ class _Gunicorn(BaseApplication):
             "worker_class": "gthread",
             "timeout": REQUEST_TIMEOUT_S,
             "loglevel": "warning",
+            "forwarded_allow_ips": "",  # TRUSTED_PROXIES alone says whom X-Forwarded-Proto is believed
             "control_socket_disable": True,  # else every instance shares one socket in the home folder
             "post_worker_init": self._announce,
         }
@@ -263,5 +281,7 @@ class _Gunicorn(BaseApplication):
         return self._app
 
     def _announce(self, worker: Any) -> None:
+        for listener in worker.sockets:
+            bound_silence(listener.sock, HEADER_TIMEOUT_S)
         if worker.age == 1:
             self._on_ready()

@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from melanoma_app.errors import UnavailableError
+
+_UNFINISHED: Final = ".incoming-"
+"""How the name of a file begins that is being written."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredFile:
+    """A file of the store: its key, and when it was written."""
+
+    key: str
+    written_at: datetime
 
 
 class ImageStore(Protocol):
@@ -21,6 +36,12 @@ class ImageStore(Protocol):
 
     def delete(self, *, key: str) -> None:
         """Forget the bytes; a key that is not there is no error."""
+
+    def list_files(self) -> Iterator[StoredFile]:
+        """Everything that is kept, in the order of the keys."""
+
+    def remove_unfinished(self, *, before: datetime) -> int:
+        """Remove what a process that died was writing before then; gives how many there were."""
 
 
 class LocalImageStore:
@@ -42,7 +63,7 @@ class LocalImageStore:
         path = self._path(key)
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".incoming-")
+            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=_UNFINISHED)
             try:
                 with os.fdopen(descriptor, "wb") as file:
                     file.write(data)
@@ -73,6 +94,31 @@ class LocalImageStore:
     def delete(self, *, key: str) -> None:
         """Remove the file if it is there."""
         self._path(key).unlink(missing_ok=True)
+
+    def list_files(self) -> Iterator[StoredFile]:
+        """Every finished file below the folder, in the order of the keys."""
+        for path, written_at in self._walk():
+            if not path.name.startswith(_UNFINISHED):
+                yield StoredFile(key=path.name, written_at=written_at)
+
+    def remove_unfinished(self, *, before: datetime) -> int:
+        """Remove half-written files; `before` spares those that somebody is writing."""
+        left = [
+            path
+            for path, written_at in self._walk()
+            if path.name.startswith(_UNFINISHED) and written_at < before
+        ]
+        for path in left:
+            path.unlink(missing_ok=True)
+        return len(left)
+
+    def _walk(self) -> Iterator[tuple[Path, datetime]]:
+        # Folder by folder: millions of names at once would take gigabytes.
+        for folder in sorted(self._folder.glob("??")):
+            for path in sorted(folder.glob("*")):
+                # One that was deleted meanwhile is not there.
+                with suppress(FileNotFoundError):
+                    yield path, datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
     def _path(self, key: str) -> Path:
         return self._folder / key[:2] / key

@@ -1,14 +1,26 @@
-"""How Alembic reaches the app's database and tables; run by `flask db …`."""
+"""How Alembic reaches the app's database and tables; run by `flask db …`. One upgrade of a database at a time."""
+
+import fcntl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from alembic import context
+from sqlalchemy import text
 
 from melanoma_app.extensions import db
 from melanoma_app.models import Base
 
+WAIT_S = context.config.attributes.get("wait_s", 120)
+"""How long to wait for another upgrade: most end in seconds, and this one then finds nothing left to do."""
+_RETRY_S = 0.1
+
 
 def run_migrations() -> None:
     """Upgrade or downgrade through the app's own engine, one transaction a migration."""
-    with db.engine.connect() as connection:
+    # What there is to do is read under the lock: another upgrade may have done it while this one waited.
+    with _only_one(), db.engine.connect() as connection:
         context.configure(
             connection=connection,
             target_metadata=Base.metadata,
@@ -18,6 +30,58 @@ def run_migrations() -> None:
         )
         with context.begin_transaction():
             context.run_migrations()
+
+
+@contextmanager
+def _only_one() -> Iterator[None]:
+    """Keep out other upgrades of this database; the lock goes with the process or connection that holds it.
+
+    Raises:
+        SystemExit: Another upgrade did not end in time.
+    """
+    if db.engine.dialect.name == "sqlite":
+        with _locked_file(db.engine.url.database):
+            yield
+    else:
+        with _locked_name(f"melanoma.upgrade.{db.engine.url.database}"[:64]):
+            yield
+
+
+@contextmanager
+def _locked_file(database: str | None) -> Iterator[None]:
+    if not database or database == ":memory:":
+        yield  # nobody else can reach it
+        return
+    # Beside the database, never itself: closing a second handle of that would drop SQLite's own locks.
+    with Path(f"{database}.upgrading").open("a") as lock:
+        deadline = time.monotonic() + WAIT_S
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    _give_up()
+                time.sleep(_RETRY_S)
+        yield
+
+
+@contextmanager
+def _locked_name(name: str) -> Iterator[None]:
+    """A lock of the server's, on a connection of its own: MySQL ends a transaction, not a lock, with each DDL step."""
+    with db.engine.connect() as connection:
+        if not connection.scalar(text("SELECT GET_LOCK(:name, :wait)"), {"name": name, "wait": WAIT_S}):
+            _give_up()
+        try:
+            yield
+        finally:
+            connection.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": name})
+
+
+def _give_up() -> None:
+    raise SystemExit(
+        "Another upgrade of this database is running. Nothing was changed: wait until it has ended, then try again."
+    )
 
 
 if context.is_offline_mode():

@@ -75,6 +75,7 @@ def decode_image(data: bytes, *, long_side_px: int = 2000) -> Image.Image:
             image.load()
             upright = _UPRIGHT.get(_orientation(image))
             decoded = _to_rgb(image)
+            image.close()  # its pixels, too: a large picture need not lie in memory three times
     except UnreadableImageError:
         raise  # a ValueError, which Pillow raises for damaged files, too
     except _TOO_LARGE as error:
@@ -191,7 +192,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         high_byte = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
         rgb = Image.fromarray(high_byte).convert("RGB")
     elif image.has_transparency_data:
-        layer = image.convert("RGBA")
+        layer = image if image.mode == "RGBA" else image.convert("RGBA")
         rgb = Image.new("RGB", layer.size, "white")
         rgb.paste(layer, mask=layer.getchannel("A"))
     else:

@@ -10,6 +10,8 @@ from flask.testing import FlaskClient
 from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.test import TestResponse, encode_multipart
 
+from tests.photographs import shoot_again
+
 PATIENT = {
     "mrn": "A-100",
     "family_name": "García",
@@ -40,9 +42,16 @@ CODES = {
 
 
 def send_image(
-    client: FlaskClient, lesion_id: object, headers: dict[str, str], content: bytes, **fields: Any
+    client: FlaskClient,
+    lesion_id: object,
+    headers: dict[str, str],
+    content: bytes,
+    *,
+    is_new_shot: bool = True,
+    **fields: Any,
 ) -> TestResponse:
-    """Send a photograph as the API takes it."""
+    """Send a photograph as the API takes it: as a file of its own, or as it is."""
+    content = shoot_again(content) if is_new_shot else content
     name = fields.pop("file_name", "photo.jpg")
     body, content_type = multipart({"image": FileStorage(BytesIO(content), name), **fields})
     return client.post(

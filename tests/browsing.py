@@ -102,6 +102,10 @@ class Browser:
         assert page.status == 200, f"{address}: {page.status}"
         return self.send(page.form(action), page, **values)
 
+    def search(self, text: str) -> Page:
+        """Send the search box."""
+        return self.fill_in("/patients", action="/patients/search", search=text)
+
     def sign_in(self, username: str, password: str, *, follow: bool = True) -> Page:
         page = self.open("/sign-in")
         return self.send(page.form(), page, follow=follow, username=username, password=password)
@@ -111,7 +115,7 @@ class Browser:
         page = self.open("/api-docs")
         holder = page.soup.find("input", attrs={"name": "csrf_token"})
         assert isinstance(holder, Tag)
-        return self.client.post(address, data={"csrf_token": holder["value"], **values})
+        return self.client.post(address, data={"csrf_token": holder["value"], **values}, buffered=True)
 
 
 def form_values(form: Tag) -> dict[str, str]:

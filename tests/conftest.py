@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -14,24 +13,38 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from jinja2 import FileSystemBytecodeCache
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, select
 
 from config import PROJECT_ROOT, Settings
 from melanoma_app import create_app
 from melanoma_app.extensions import db
-from melanoma_app.models import Clinic, User
-from melanoma_app.models.connection import engine_options
+from melanoma_app.model_shelf import PLOTS
+from melanoma_app.models import Clinic, LesionImage, Prediction, User
 from melanoma_app.models.vocabulary import Role
-from melanoma_app.services.accounts import create_token
+from melanoma_app.security.permissions import ROLE_PERMISSIONS
 from melanoma_app.services.actor import Actor
 from melanoma_app.services.count_check import rebuild_statistics
+from melanoma_app.services.tokens import create_token
 from tests import databases, factories
+from tests.api import send_image
 from tests.browsing import Browser
+from tests.chromium import chromium  # noqa: F401 (a fixture of tests/browser and tests/hostile)
 from tests.databases import MariaDbServer
-from tests.factories import PASSWORD, ClinicFactory, UserFactory
+from tests.factories import (
+    PASSWORD,
+    ApiTokenFactory,
+    ClinicFactory,
+    LesionFactory,
+    PatientFactory,
+    PatientMergeFactory,
+    ReviewFactory,
+    UserFactory,
+    UserSessionFactory,
+)
 from tests.photographs import draw_photograph
 from tests.records import Records
 from tests.released import OTHER_THRESHOLD, OTHER_VERSION, SERVED, shelve
+from tests.shared_work import shared_engine, work_shared
 
 NO_MARIADB = (
     "mariadbd or mariadb-install-db is missing, so nothing was tested on MariaDB. "
@@ -52,6 +65,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if databases.find_mariadb() is None:
         terminalreporter.section("NOT TESTED ON MARIADB", red=True, bold=True)
         terminalreporter.line(NO_MARIADB, red=True, bold=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared() -> Iterator[None]:
+    """Engines and compiled addresses outlive the apps that need them."""
+    with work_shared():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -103,9 +123,8 @@ def empty_database_url(database_kind: str, request: pytest.FixtureRequest, tmp_p
 def database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of a migrated database with nothing in it but what the migrations put there."""
     if database_kind == "sqlite":
-        path = tmp_path / "clinic.sqlite3"
-        shutil.copyfile(request.getfixturevalue("migrated_sqlite"), path)
-        return f"sqlite:///{path}"
+        migrated: Path = request.getfixturevalue("migrated_sqlite")
+        return f"sqlite:///{databases.copy_sqlite(migrated, migrated.parent / 'of_this_test.sqlite3')}"
     url: str = request.getfixturevalue("migrated_mariadb")
     databases.empty(url)
     return url
@@ -136,6 +155,7 @@ def environment(database_url: str, tmp_path: Path, image_folder: Path) -> dict[s
         "MODEL_FOLDER": str(PROJECT_ROOT / "ml" / "released"),
         "SECRET_KEY": databases.SECRET_KEY,
         "DEMO": "0",
+        "WEB_THREADS": "64",  # many people at once, though the tests' client has no threads of its own
         "SIGN_IN_RATE_LIMIT": "1000 per minute",
     }
 
@@ -183,7 +203,7 @@ def context(app: Flask) -> Iterator[None]:
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
     """The tests' own way into the database, beside the app."""
-    engine = create_engine(database_url, **engine_options(database_url))
+    engine = shared_engine(database_url, whose="the tests'")
     yield engine
     engine.dispose()
 
@@ -263,7 +283,13 @@ def token_headers(app: Flask) -> Callable[[User], dict[str, str]]:
 
     def headers_of(user: User) -> dict[str, str]:
         with app.app_context():
-            _, secret = create_token(user=user, name="test", lifetime=timedelta(hours=1))
+            _, secret = create_token(
+                user=user,
+                name="test",
+                scopes=ROLE_PERMISSIONS[user.role],
+                lifetime=timedelta(hours=1),
+                actor=None,
+            )
         return {"Authorization": f"Bearer {secret}"}
 
     return headers_of
@@ -273,6 +299,38 @@ def token_headers(app: Flask) -> Callable[[User], dict[str, str]]:
 def headers(token_headers: Callable[[User], dict[str, str]], user: User) -> dict[str, str]:
     """The clinician's API headers."""
     return token_headers(user)
+
+
+@pytest.fixture
+def ids(
+    client: FlaskClient,
+    headers: dict[str, str],
+    clinic: Clinic,
+    user: User,
+    records: Records,
+    photograph: bytes,
+) -> dict[str, str]:
+    """The public ids of one record of each kind in the clinic, and the model that scored it."""
+    lesion = LesionFactory(patient__clinic=clinic)
+    answer = send_image(client, lesion.public_id, headers, photograph).json
+    prediction = factories.session.scalars(select(Prediction)).one()
+    image = factories.session.scalars(select(LesionImage)).one()
+    review = ReviewFactory(prediction=prediction, lesion_image=image, signed_by=user)
+    model = answer["prediction"]["model"]
+    return {
+        "patient": answer["patient_id"],
+        "lesion": answer["lesion_id"],
+        "image": answer["id"],
+        "prediction": answer["prediction"]["id"],
+        "review": str(review.public_id),
+        "merge": str(PatientMergeFactory(kept__clinic=clinic).public_id),
+        "other_patient": str(PatientFactory(clinic=clinic).public_id),
+        "model": f"{model['name']}-{model['version']}",
+        "plot": next(iter(PLOTS)),
+        "colleague": str(UserFactory(clinic=clinic, role=Role.NURSE, display_name="Nora Yew").public_id),
+        "own_token": str(ApiTokenFactory(user=user).public_id),
+        "own_session": str(UserSessionFactory(user=user).public_id),
+    }
 
 
 @pytest.fixture(scope="session")

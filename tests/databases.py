@@ -137,6 +137,14 @@ class MariaDbServer:
                 return
 
 
+def copy_sqlite(source: Path, target: Path) -> Path:
+    """Put a copy of a closed SQLite file in the place of another, whose own log goes."""
+    for ending in ("", "-wal", "-shm"):
+        Path(f"{target}{ending}").unlink(missing_ok=True)
+    shutil.copyfile(source, target)
+    return target
+
+
 def migrate(*, database_url: str, instance_folder: Path) -> None:
     """Bring an empty database to the newest revision, as `flask db upgrade` does."""
     app = create_app(

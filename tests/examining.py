@@ -10,7 +10,7 @@ from melanoma_app.models.vocabulary import ImageType
 from melanoma_app.services.actor import Actor
 from melanoma_app.services.examinations import record_examination
 from melanoma_app.services.lesion_images import ImageRecord
-from tests.photographs import draw_photograph
+from tests.photographs import draw_photograph, shoot_again
 
 FILES_AN_IMAGE: Final = 2
 """The photograph and its thumbnail."""
@@ -18,7 +18,7 @@ FILES_AN_IMAGE: Final = 2
 
 def take_photograph(lesion_id: uuid.UUID, actor: Actor, **values: object) -> ImageRecord:
     """Send a photograph of a lesion."""
-    given = {"upload": draw_photograph(), "image_type": ImageType.DERMOSCOPIC} | values
+    given = {"upload": shoot_again(draw_photograph()), "image_type": ImageType.DERMOSCOPIC} | values
     return record_examination(lesion_public_id=lesion_id, actor=actor, **given)  # type: ignore[arg-type]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from flask import has_app_context
-from sqlalchemy import ColumnElement, Engine, func, select, text
+from sqlalchemy import ColumnElement, Engine, func, select, text, update
 from sqlalchemy.orm import Session
 
 from melanoma_app.extensions import db
@@ -48,6 +48,12 @@ class Records:
         end_app_transaction()
         with self.engine.begin() as connection:
             connection.execute(text(sql), parameters)
+
+    def change(self, model: type[Base], *where: ColumnElement[bool], **values: Any) -> None:
+        """Change columns behind the app's back, such as a time that a test cannot wait for."""
+        end_app_transaction()
+        with self.engine.begin() as connection:
+            connection.execute(update(model).where(*where).values(**values))
 
     def stored(self, key: str) -> Path:
         """The file that the app keeps under a key."""

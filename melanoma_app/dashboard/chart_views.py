@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from functools import partial
 from typing import Any
 
@@ -15,11 +14,9 @@ from melanoma_app.dashboard.charts import tests_url_of
 from melanoma_app.dashboard.forms import CrosstabForm, FileForm
 from melanoma_app.dashboard.words import DIMENSION_WORDS, UNIT_WORDS, describe_filters, name_group
 from melanoma_app.errors import InvalidInputError
-from melanoma_app.models.base import utc_now
 from melanoma_app.security.authentication import current_actor, requires
 from melanoma_app.security.permissions import Permission
-from melanoma_app.services.patients import clinic_day
-from melanoma_app.services.record_export import write_csv
+from melanoma_app.services.record_export import export_rows
 from melanoma_app.services.statistics import crosstab, list_model_names
 from melanoma_app.services.statistics_filter import StatisticsFilter
 
@@ -80,18 +77,10 @@ def file() -> Response:
         rows=form.row_dimension,
         columns=form.column_dimension,
     )
-    content = io.BytesIO()
-    text = io.TextIOWrapper(content, encoding="utf-8-sig", newline="", write_through=True)
-    write_csv(text, columns, rows)
-    text.detach()
-    content.seek(0)
-    today = clinic_day(utc_now(), actor=current_actor())
-    return send_file(
-        content,
-        mimetype="text/csv",
-        as_attachment=True,
-        download_name=f"{form.chart.data}-{today.isoformat()}.csv",
+    exported = export_rows(
+        form.chart.data, rows, columns, current_actor(), details={"filters": " ".join(chosen.given)}
     )
+    return send_file(exported.content, mimetype="text/csv", as_attachment=True, download_name=exported.name)
 
 
 def _asked(form: CrosstabForm, chosen: StatisticsFilter) -> dict[str, Any]:

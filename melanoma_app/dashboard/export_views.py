@@ -9,6 +9,7 @@ from melanoma_app.dashboard.forms import ExaminationsForm, chosen_outcome
 from melanoma_app.errors import InvalidInputError
 from melanoma_app.security.authentication import current_actor, requires
 from melanoma_app.security.permissions import Permission
+from melanoma_app.security.sealed_search import open_search
 from melanoma_app.services.record_export import (
     ExportedList,
     export_examinations,
@@ -23,8 +24,9 @@ blueprint = Blueprint("exports", __name__)
 @blueprint.get("/patients.csv")
 @requires(Permission.EXPORT_RECORDS)
 def patients() -> ResponseReturnValue:
-    """The patients that a search finds."""
-    return _send(export_patients(search=request.args.get("search", ""), actor=current_actor()))
+    """The patients that a search finds; it is sealed, as in the address of the list."""
+    actor = current_actor()
+    return _send(export_patients(search=open_search(request.args.get("q", ""), actor=actor), actor=actor))
 
 
 @blueprint.get("/examinations.csv")

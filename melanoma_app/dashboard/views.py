@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint, Response, flash, g, redirect, render_template, request, url_for
@@ -18,6 +19,7 @@ from melanoma_app.errors import ConflictError, InvalidInputError
 from melanoma_app.model_shelf import PLOTS
 from melanoma_app.security.authentication import current_actor, requires
 from melanoma_app.security.permissions import Permission
+from melanoma_app.security.sealed_search import open_search, seal_search
 from melanoma_app.services.counted_tests import list_tests
 from melanoma_app.services.model_activation import activate_model
 from melanoma_app.services.model_catalogue import (
@@ -130,10 +132,22 @@ def next_in_worklist() -> ResponseReturnValue:
 @blueprint.get("/patients")
 @requires(Permission.READ_PATIENTS)
 def patients() -> ResponseReturnValue:
-    """The patients that fit a search, newest first, with the last result of each."""
-    search = request.args.get("search", "")
+    """The patients that fit a search, newest first, with the last result of each.
+
+    What is searched for is sealed in the address (`q`): addresses are kept by histories, proxies and logs.
+    """
+    sealed = request.args.get("q", "")
+    search = open_search(sealed, actor=current_actor())
     page = list_patient_summaries(search=search, cursor=request.args.get("cursor"), actor=current_actor())
-    return render_template("dashboard/patients.html", search=search, page=page)
+    return render_template("dashboard/patients.html", search=search, sealed=sealed, page=page)
+
+
+@blueprint.post("/patients/search")
+@requires(Permission.READ_PATIENTS)
+def search_patients() -> ResponseReturnValue:
+    """From the search box to the list, with what was typed sealed."""
+    sealed = seal_search(request.form.get("search", ""), actor=current_actor())
+    return redirect(url_for(".patients", q=sealed or None), HTTPStatus.SEE_OTHER)
 
 
 @blueprint.get("/examinations")

@@ -18,7 +18,7 @@ from melanoma_app.intake.schemas import (
     TimelineSchema,
 )
 from melanoma_app.models import ConsentDecision, Patient
-from melanoma_app.rest import ApiBlueprint
+from melanoma_app.rest import ApiBlueprint, PageArgumentsSchema
 from melanoma_app.security.authentication import current_actor, requires_token
 from melanoma_app.security.permissions import Permission
 from melanoma_app.services.consents import describe_consents, list_consent_decisions, record_consent
@@ -49,10 +49,22 @@ def create_patient(details: dict[str, Any]) -> Patient:
 
 @blueprint.route("")
 @requires_token(Permission.READ_PATIENTS)
-@blueprint.arguments(SearchSchema, location="query")
+@blueprint.arguments(PageArgumentsSchema, location="query")
 @blueprint.response(200, PatientPageSchema)
 def list_patients(arguments: dict[str, Any]) -> SearchPage[Patient]:
-    """Search the clinic's patients, newest first."""
+    """The clinic's patients, newest first."""
+    return search_patients(search="", actor=current_actor(), **arguments)
+
+
+@blueprint.route("/search", methods=["POST"])
+@requires_token(Permission.READ_PATIENTS)
+@blueprint.arguments(SearchSchema)
+@blueprint.response(200, PatientPageSchema)
+def find_patients(arguments: dict[str, Any]) -> SearchPage[Patient]:
+    """Search the clinic's patients, newest first.
+
+    What is searched for is sent in the body: addresses are logged, and it is a name, an MRN or a birth date.
+    """
     return search_patients(
         search=arguments["search"],
         cursor=arguments.get("cursor"),

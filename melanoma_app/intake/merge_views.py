@@ -14,9 +14,10 @@ from melanoma_app.intake.merged_records import go_to_the_kept_record
 from melanoma_app.models import Patient
 from melanoma_app.security.authentication import current_actor, requires
 from melanoma_app.security.permissions import Permission
+from melanoma_app.security.sealed_search import open_search, seal_search
 from melanoma_app.services.patient_merges import count_lesions, merge_patients, revert_merge
 from melanoma_app.services.patient_search import search_patients
-from melanoma_app.services.patients import MergedPatientError, read_patient
+from melanoma_app.services.patients import MergedPatientError, find_patient, read_patient
 
 blueprint = Blueprint("merges", __name__)
 blueprint.register_error_handler(MergedPatientError, go_to_the_kept_record)
@@ -31,8 +32,8 @@ def choose(public_id: uuid.UUID) -> ResponseReturnValue:
     if merged_id is not None and merged_id != public_id:
         form = MergeForm(merged=str(merged_id))
         return _show_both(form, kept, read_patient(public_id=merged_id, actor=current_actor()))
-    search = request.args.get("search", "")
-    found = search_patients(search=search, actor=current_actor()) if search.strip() else None
+    search = open_search(request.args.get("q", ""), actor=current_actor())
+    found = search_patients(search=search, actor=current_actor()) if search else None
     return render_template(
         "intake/merge_search.html",
         kept=kept,
@@ -40,6 +41,15 @@ def choose(public_id: uuid.UUID) -> ResponseReturnValue:
         others=[one for one in found.items if one.public_id != public_id] if found else None,
         are_alike=bool(found and found.are_alike),
     )
+
+
+@blueprint.post("/patients/<uuid:public_id>/merge/search")
+@requires(Permission.MERGE_PATIENTS)
+def search(public_id: uuid.UUID) -> ResponseReturnValue:
+    """From the search box back to the page, with what was typed sealed: a name must not stand in an address."""
+    find_patient(public_id=public_id, actor=current_actor())
+    sealed = seal_search(request.form.get("search", ""), actor=current_actor())
+    return redirect(url_for(".choose", public_id=public_id, q=sealed or None), HTTPStatus.SEE_OTHER)
 
 
 @blueprint.post("/patients/<uuid:public_id>/merge")
@@ -75,7 +85,7 @@ def merge(public_id: uuid.UUID) -> ResponseReturnValue:
 def revert(public_id: uuid.UUID) -> ResponseReturnValue:
     """Undo a merge and show the record that was kept."""
     undone = revert_merge(public_id=public_id, actor=current_actor())
-    flash(f"The merge is undone. Record {undone.merged.mrn} stands by itself again, with its lesions.")
+    flash("The merge is undone. The other record stands by itself again, with its lesions.")
     return redirect(url_for("intake.patient", public_id=undone.kept.public_id), HTTPStatus.SEE_OTHER)
 
 

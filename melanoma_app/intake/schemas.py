@@ -47,6 +47,7 @@ class EditedPatientSchema(NewPatientSchema):
     """A patient as they shall stand on record: all of it, changed or not."""
 
     version = fields.Integer(
+        strict=True,
         required=True,
         validate=validate.Range(min=1),
         metadata={"description": "The one you have read; if it is another by now, nothing changes (409)"},

@@ -6,6 +6,7 @@ from melanoma_app.models.checklist import Checklist
 from melanoma_app.models.clinic import Clinic
 from melanoma_app.models.consent import ConsentDecision
 from melanoma_app.models.counted_test import CountedTest
+from melanoma_app.models.file_to_delete import FileToDelete
 from melanoma_app.models.first_read import FirstRead
 from melanoma_app.models.histopathology import Histopathology
 from melanoma_app.models.lesion import Lesion, LesionImage
@@ -31,6 +32,7 @@ __all__ = [
     "Clinic",
     "ConsentDecision",
     "CountedTest",
+    "FileToDelete",
     "FirstRead",
     "Histopathology",
     "Lesion",

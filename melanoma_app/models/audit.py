@@ -8,7 +8,7 @@ import uuid
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import JSON, ForeignKey, Index, String, UniqueConstraint, Uuid
+from sqlalchemy import JSON, ForeignKey, Index, Row, String, UniqueConstraint, Uuid
 from sqlalchemy.orm import Mapped, mapped_column
 
 from melanoma_app.models.base import Base, PrimaryKey, UtcDateTime, append_only, stored_enum
@@ -40,7 +40,12 @@ class AuditEvent(Base):
     __tablename__ = "audit_event"
     __table_args__ = (
         UniqueConstraint("chain_id", "sequence"),
+        # What the audit page filters by, newest first.
         Index(None, "patient_public_id", "occurred_at"),
+        Index(None, "chain_id", "occurred_at"),
+        Index(None, "chain_id", "action", "occurred_at"),
+        Index(None, "chain_id", "actor_name", "occurred_at"),
+        Index(None, "subject_public_id", "occurred_at"),
     )
 
     id: Mapped[PrimaryKey]
@@ -60,18 +65,40 @@ class AuditEvent(Base):
 
     def compute_hash(self) -> str:
         """SHA-256 (hexadecimal) over every other field, the previous entry's hash among them."""
-        fields = {
-            "chain_id": self.chain_id,
-            "sequence": self.sequence,
-            "occurred_at": self.occurred_at.isoformat(timespec="microseconds"),
-            "action": self.action.value,
-            "actor_name": self.actor_name,
-            "actor_public_id": str(self.actor_public_id or ""),
-            "subject_public_id": str(self.subject_public_id or ""),
-            "patient_public_id": str(self.patient_public_id or ""),
-            "origin": self.origin,
-            "request_id": self.request_id,
-            "details": self.details,
-            "previous_hash": self.previous_hash,
-        }
-        return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        return compute_hash(self)
+
+
+SEALED_COLUMNS: Final = (
+    AuditEvent.chain_id,
+    AuditEvent.sequence,
+    AuditEvent.occurred_at,
+    AuditEvent.action,
+    AuditEvent.actor_name,
+    AuditEvent.actor_public_id,
+    AuditEvent.subject_public_id,
+    AuditEvent.patient_public_id,
+    AuditEvent.origin,
+    AuditEvent.request_id,
+    AuditEvent.details,
+    AuditEvent.previous_hash,
+)
+"""What an entry's seal covers."""
+
+
+def compute_hash(entry: AuditEvent | Row[Any]) -> str:
+    """The seal of an entry, or of a row with the sealed columns."""
+    fields = {
+        "chain_id": entry.chain_id,
+        "sequence": entry.sequence,
+        "occurred_at": entry.occurred_at.isoformat(timespec="microseconds"),
+        "action": entry.action.value,
+        "actor_name": entry.actor_name,
+        "actor_public_id": str(entry.actor_public_id or ""),
+        "subject_public_id": str(entry.subject_public_id or ""),
+        "patient_public_id": str(entry.patient_public_id or ""),
+        "origin": entry.origin,
+        "request_id": entry.request_id,
+        "details": entry.details,
+        "previous_hash": entry.previous_hash,
+    }
+    return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

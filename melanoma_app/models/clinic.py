@@ -21,5 +21,5 @@ class Clinic(Base):
     requires_second_factor: Mapped[bool | None]
     """Whether everyone must have one; empty: nobody has decided, so no."""
     retention_years: Mapped[int | None]
-    """How long the law wants a patient's record kept after the last entry; empty: nobody has decided."""
+    """How long the law wants a patient's record kept after the last entry; empty: nobody has decided, so 10."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)

@@ -38,7 +38,23 @@ def _prepare_connection(dbapi_connection: Any, connection_record: Any) -> None:
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")
+    # What is deleted is overwritten with zeros, else an erased patient stays readable in the file.
+    cursor.execute("PRAGMA secure_delete = ON")
     cursor.close()
+
+
+def empty_write_ahead_log(engine: Engine) -> None:
+    """Take a SQLite file's log of earlier pages into the file and cut it off, so that nothing deleted stays in it.
+
+    Not within a transaction. While somebody reads, the log stays until the next time; other databases have none.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    connection = engine.raw_connection()
+    try:
+        connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        connection.close()
 
 
 @event.listens_for(Engine, "begin")

@@ -206,6 +206,5 @@ class AuditAction(StrEnum):
     PATIENT_EXPORTED = "patient_exported"
     PATIENT_ERASED = "patient_erased"
     RESEARCH_EXPORTED = "research_exported"
-    STATISTICS_READ = "statistics_read"
-    MODELS_READ = "models_read"
-    RECORDS_IMPORTED = "records_imported"
+    BACKUP_MADE = "backup_made"
+    BACKUP_RESTORED = "backup_restored"

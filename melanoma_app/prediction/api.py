@@ -34,6 +34,9 @@ def create_image(details: dict[str, Any], lesion_id: uuid.UUID) -> ImageRecord:
     413 when the file or its picture is too large, 415 when it is no JPEG or PNG, 422 when it is damaged; 422 with
     `fields.quality` when the quality gate stops it: send it again with a `quality_override_reason`, or take a better
     one. 409 when the patient has refused care. A refused file leaves nothing behind.
+
+    The same file sent again for the same lesion gives the photograph that is there, so a call that was not answered may
+    be repeated. 503 with `Retry-After` when too many photographs come in at the same time.
     """
     image: FileStorage = details.pop("image")
     return record_examination(
@@ -54,7 +57,7 @@ def show_image(image_id: uuid.UUID) -> Result:
 @blueprint.file_response("image/jpeg")
 def show_file(image_id: uuid.UUID) -> Response:
     """The photograph: always a JPEG, upright and without metadata."""
-    return _answer_with(read_image(public_id=image_id, actor=current_actor()))
+    return _answer_with(read_image(public_id=image_id, actor=current_actor()), f"{image_id}.jpg")
 
 
 @blueprint.route("/images/<uuid:image_id>/thumbnail")
@@ -62,7 +65,7 @@ def show_file(image_id: uuid.UUID) -> Response:
 @blueprint.file_response("image/jpeg")
 def show_thumbnail(image_id: uuid.UUID) -> Response:
     """The photograph in small."""
-    return _answer_with(read_thumbnail(public_id=image_id, actor=current_actor()))
+    return _answer_with(read_thumbnail(public_id=image_id, actor=current_actor()), f"{image_id}-small.jpg")
 
 
 @blueprint.route("/images/<uuid:image_id>/predictions", methods=["POST"])
@@ -96,8 +99,9 @@ def show_heat_map(prediction_id: uuid.UUID) -> Response:
     return Response(content, mimetype="image/jpeg")
 
 
-def _answer_with(stored: StoredImage) -> Response:
+def _answer_with(stored: StoredImage, name: str) -> Response:
     response = Response(stored.content, mimetype="image/jpeg")
+    response.headers["Content-Disposition"] = f'inline; filename="{name}"'
     response.set_etag(stored.sha256)
     response.make_conditional(request)
     return response

@@ -17,11 +17,13 @@ class Actor:
         user: The account.
         origin: Where the request came from: a network address, or `cli`.
         request_id: Ties the audit entries and log lines of one request together.
+        scopes: What the token allows in whose name a program acts; None for a person.
     """
 
     user: User
     origin: str = "cli"
     request_id: str = ""
+    scopes: frozenset[Permission] | None = None
 
     @property
     def clinic_id(self) -> int:
@@ -30,8 +32,9 @@ class Actor:
 
     @property
     def permissions(self) -> frozenset[Permission]:
-        """What the actor's role allows."""
-        return ROLE_PERMISSIONS[self.user.role]
+        """What the actor's role allows, and the token's scopes, too, where there is one."""
+        allowed = ROLE_PERMISSIONS[self.user.role]
+        return allowed if self.scopes is None else allowed & self.scopes
 
     @property
     def public_id(self) -> uuid.UUID:

@@ -12,7 +12,7 @@ from functools import cache
 from itertools import groupby
 from typing import Any, Final
 
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import Select, bindparam, delete, select
 from sqlalchemy.dialects import mysql, sqlite
 
 from melanoma_app.extensions import db
@@ -33,7 +33,7 @@ from melanoma_app.services.audit import lock_chain
 from melanoma_app.services.birth_dates import age_in_years
 from melanoma_app.services.count_slices import Property, slices_of
 from melanoma_app.services.derived_rows import Row, replace_rows
-from melanoma_app.services.open_tasks import refresh_open_tasks
+from melanoma_app.services.open_tasks import drop_open_tasks, refresh_open_tasks
 
 Cell = tuple[Any, ...]
 """The key of a cell: KEY_COLUMNS in order."""
@@ -54,14 +54,26 @@ def recount_patients(*, patient_ids: Collection[int], clinic_id: int) -> None:
         clinic_id: Their clinic.
     """
     lock_chain(clinic_id)
-    old, new = replace_counted(patient_ids)
-    changes: defaultdict[Cell, list[int]] = defaultdict(lambda: [0] * len(COUNT_COLUMNS))
-    for rows, sign in ((old, -1), (new, 1)):
-        for image_id, row in rows.items():
-            if old.get(image_id) != new.get(image_id):
-                add_to_cells(changes, row, sign)
-    _write_changes(changes)
+    _change_cells(*replace_counted(patient_ids))
     refresh_open_tasks(patient_ids=patient_ids, clinic_id=clinic_id)
+
+
+def uncount_patients(*, patient_ids: Collection[int], clinic_id: int) -> None:
+    """Take patients out of statistics and worklist, before their record is erased; the caller commits.
+
+    A counter that comes to nothing goes: zeros on a day, for an age, still tell that somebody was counted there.
+
+    Args:
+        patient_ids: The patients.
+        clinic_id: Their clinic.
+    """
+    lock_chain(clinic_id)
+    db.session.flush()
+    _change_cells(*replace_rows(CountedTest, patient_ids=patient_ids, rows=[]))
+    drop_open_tasks(patient_ids=patient_ids, clinic_id=clinic_id)
+    counts_nothing = [getattr(OutcomeCount, name) == 0 for name in COUNT_COLUMNS]
+    empty = delete(OutcomeCount).where(OutcomeCount.clinic_id == clinic_id, *counts_nothing)
+    db.session.execute(empty.execution_options(synchronize_session=False))
 
 
 def replace_counted(patient_ids: Collection[int]) -> tuple[dict[int, Row], dict[int, Row]]:
@@ -163,6 +175,16 @@ def _mark(prefix: str, tests: Sequence[Row], is_eligible: Callable[[Row], bool])
     for test in tests:
         test[f"{prefix}counts_lesion"] = latest_of_lesion.get(test["lesion_id"]) is test
         test[f"{prefix}counts_patient"] = of_patient is test
+
+
+def _change_cells(old: dict[int, Row], new: dict[int, Row]) -> None:
+    """Bring the counters from the tests that were counted to those that are."""
+    changes: defaultdict[Cell, list[int]] = defaultdict(lambda: [0] * len(COUNT_COLUMNS))
+    for rows, sign in ((old, -1), (new, 1)):
+        for image_id, row in rows.items():
+            if old.get(image_id) != new.get(image_id):
+                add_to_cells(changes, row, sign)
+    _write_changes(changes)
 
 
 def _write_changes(changes: dict[Cell, list[int]]) -> None:

@@ -85,11 +85,11 @@ def load_demo(*, instance_folder: Path) -> None:
     )
     user.clinic = clinic
     actor = Actor(user=user)
-    random = np.random.default_rng(2026)
-    storyteller = Storyteller(actor=actor, random=random)
+    rng = np.random.default_rng(2026)
+    storyteller = Storyteller(actor=actor, random=rng)
     try:
         for number in range(1, _PATIENTS + 1):
-            _add_patient(number, random, storyteller)
+            _add_patient(number, rng, storyteller)
         storyteller.tell_all()
     except UnavailableError as error:
         logger.warning("the demo has no images: %s", error.__cause__ or error)
@@ -107,37 +107,37 @@ def find_demo_account(*, instance_folder: Path) -> tuple[str, str] | None:
         return None
 
 
-def _add_patient(number: int, random: np.random.Generator, storyteller: Storyteller) -> None:
+def _add_patient(number: int, rng: np.random.Generator, storyteller: Storyteller) -> None:
     actor = storyteller.actor
-    gender = random.choice(list(Gender), p=[0.48, 0.46, 0.03, 0.03])
-    skin_type = random.choice(list(FitzpatrickSkinType), p=[0.15, 0.35, 0.3, 0.1, 0.06, 0.04])
+    gender = rng.choice(list(Gender), p=[0.48, 0.46, 0.03, 0.03])
+    skin_type = rng.choice(list(FitzpatrickSkinType), p=[0.15, 0.35, 0.3, 0.1, 0.06, 0.04])
     patient = register_patient(
         details=PatientDetails(
             mrn=f"DEMO-{number:04d}",
-            family_name=str(random.choice(_FAMILY_NAMES)),
-            given_name=str(random.choice(_GIVEN_NAMES[Gender(gender)])),
-            birth_date=date(2026, 1, 1) - timedelta(days=int(random.integers(18 * 365, 90 * 365))),
+            family_name=str(rng.choice(_FAMILY_NAMES)),
+            given_name=str(rng.choice(_GIVEN_NAMES[Gender(gender)])),
+            birth_date=date(2026, 1, 1) - timedelta(days=int(rng.integers(18 * 365, 90 * 365))),
             gender=Gender(gender),
             fitzpatrick_skin_type=FitzpatrickSkinType(skin_type),
-            personal_history_of_melanoma=bool(random.random() < 0.1),
-            family_history_of_melanoma=bool(random.random() < 0.15),
+            personal_history_of_melanoma=bool(rng.random() < 0.1),
+            family_history_of_melanoma=bool(rng.random() < 0.15),
             consent_to_care=True,
             consent_to_ai_analysis=True,
-            consent_to_research=bool(random.random() < 0.5),
+            consent_to_research=bool(rng.random() < 0.5),
         ),
         actor=actor,
     )
-    for lesion_number in range(1 + int(random.random() < 0.35)):
-        region = REGIONS[int(random.integers(len(REGIONS)))]
+    for lesion_number in range(1 + int(rng.random() < 0.35)):
+        region = REGIONS[int(rng.integers(len(REGIONS)))]
         lesion = add_lesion(
             patient_public_id=patient.public_id,
             place=storyteller.mark(region.key),
             description=DRAWN,
             actor=actor,
         )
-        irregularity = float(random.beta(0.6, 1.1))  # the served model calls about a third malignant
-        days_ago = int(random.integers(0, 400))
-        for visit in range(1 + int(random.random() < 0.4)):
+        irregularity = float(rng.beta(0.6, 1.1))  # the served model calls about a third malignant
+        days_ago = int(rng.integers(0, 400))
+        for visit in range(1 + int(rng.random() < 0.4)):
             taken = int(days_ago * (1 - visit / 2))
             record = record_examination(
                 lesion_public_id=lesion.public_id,

@@ -32,17 +32,15 @@ def draw_lesion(*, seed: int, irregularity: float, size: float = 1.0) -> bytes:
     Returns:
         A JPEG file of 600×600 pixels that says in the picture that it is drawn.
     """
-    random = np.random.default_rng(seed)
-    skin = np.array(random.choice(_SKIN_TONES), dtype=float)
-    pigment = skin * (
-        1 - np.array(_LIGHT_ABSORBED) * (0.22 + 0.7 * irregularity) * random.uniform(0.85, 1.15)
-    )
-    pixels = skin + _blotches(random, scale_px=60) * 4 + _blotches(random, scale_px=6) * 1.5
-    depth = _outline(random, irregularity, size)
-    shade = np.clip(1 - 0.3 * _blotches(random, scale_px=28) * irregularity, 0.5, 1.4)
+    rng = np.random.default_rng(seed)
+    skin = np.array(rng.choice(_SKIN_TONES), dtype=float)
+    pigment = skin * (1 - np.array(_LIGHT_ABSORBED) * (0.22 + 0.7 * irregularity) * rng.uniform(0.85, 1.15))
+    pixels = skin + _blotches(rng, scale_px=60) * 4 + _blotches(rng, scale_px=6) * 1.5
+    depth = _outline(rng, irregularity, size)
+    shade = np.clip(1 - 0.3 * _blotches(rng, scale_px=28) * irregularity, 0.5, 1.4)
     pixels = pixels * (1 - depth) + pigment * shade * depth
     # The skin's fine relief: without it the quality gate calls the picture blurred.
-    pixels = pixels + _blotches(random, scale_px=3) * 2.5
+    pixels = pixels + _blotches(rng, scale_px=3) * 2.5
     image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
     ImageDraw.Draw(image).text(
         (10, IMAGE_SIZE_PX - 28), _CAPTION, fill=(70, 40, 30), font=ImageFont.load_default(size=18)
@@ -52,20 +50,20 @@ def draw_lesion(*, seed: int, irregularity: float, size: float = 1.0) -> bytes:
     return buffer.getvalue()
 
 
-def _outline(random: np.random.Generator, irregularity: float, size: float) -> Pixels:
+def _outline(rng: np.random.Generator, irregularity: float, size: float) -> Pixels:
     """How much pigment each pixel has, 0–1, shape (height, width, 1), with a soft rim."""
     y, x = np.mgrid[-1 : 1 : IMAGE_SIZE_PX * 1j, -1 : 1 : IMAGE_SIZE_PX * 1j]
     angle = np.arctan2(y, x)
-    radius = 0.4 * size * random.uniform(0.85, 1.1)
+    radius = 0.4 * size * rng.uniform(0.85, 1.1)
     for wave in range(2, 9):
-        radius = radius + 0.08 * irregularity / wave * 2 * np.sin(wave * angle + random.uniform(0, 2 * np.pi))
+        radius = radius + 0.08 * irregularity / wave * 2 * np.sin(wave * angle + rng.uniform(0, 2 * np.pi))
     stretched = np.hypot(x * (1 + 0.35 * irregularity), y)
     depth: Pixels = np.clip((radius - stretched) / (0.04 + 0.1 * (1 - irregularity)), 0, 1)
     return depth[..., np.newaxis]
 
 
-def _blotches(random: np.random.Generator, scale_px: int) -> Pixels:
+def _blotches(rng: np.random.Generator, scale_px: int) -> Pixels:
     """Smooth noise of unit spread, shape (height, width, 1)."""
-    coarse = random.normal(size=(IMAGE_SIZE_PX // scale_px + 2,) * 2).astype(np.float32)
+    coarse = rng.normal(size=(IMAGE_SIZE_PX // scale_px + 2,) * 2).astype(np.float32)
     smooth = Image.fromarray(coarse).resize((IMAGE_SIZE_PX, IMAGE_SIZE_PX), Image.Resampling.BICUBIC)
     return np.asarray(smooth)[..., np.newaxis]

@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import time
 import uuid
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date, datetime
 from datetime import time as datetime_time
 from zoneinfo import ZoneInfo
 
 from flask import current_app
 from PIL import Image
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 
 from melanoma_app.errors import ConflictError, InvalidInputError, QualityRefusedError, UnavailableError
-from melanoma_app.extensions import db, image_storage
-from melanoma_app.models import Lesion, Patient, Prediction
+from melanoma_app.extensions import db, decoding, image_storage
+from melanoma_app.models import Lesion, LesionImage, Patient, Prediction
 from melanoma_app.models.base import utc_now
 from melanoma_app.models.lesion import QUALITY_OVERRIDE_LENGTH
 from melanoma_app.models.vocabulary import AuditAction, ImageType
@@ -42,6 +44,7 @@ from melanoma_app.services.photographs import (
     check_size,
     decode_upload,
     enter_photograph,
+    find_same_photograph,
 )
 from melanoma_app.services.text import tidy_text
 from ml.inference import Classifier
@@ -61,7 +64,8 @@ def record_examination(
 
     A model looks only after the patient has agreed to it; without that the photograph is taken in with no answer and
     no verdict on its quality, and the model is not even asked. What the quality gate stops is taken in only with a
-    reason, which is kept beside the findings; a reason that was not needed is dropped.
+    reason, which is kept beside the findings; a reason that was not needed is dropped. A file that is on record for
+    the lesion already is not taken in twice: whoever was not answered may send it again, and gets that record.
 
     No transaction is open while the image is decoded and scored. Photograph, thumbnail, rows and audit entry are kept
     together or not at all. The model is the one that is active when the request comes; a switch while it is at work
@@ -78,12 +82,13 @@ def record_examination(
 
     Raises:
         NotFoundError: The clinic has no such lesion.
-        ConflictError: The patient has refused care.
+        ConflictError: The patient has refused care, or the same file is on record with other details.
         QualityRefusedError: The quality gate stops it, and there is no reason to take it all the same.
         InvalidInputError: The file is empty, damaged or truncated, the time cannot be right, the size cannot be, or
             the reason is too long.
         UnsupportedImageError: The file is neither JPEG nor PNG.
         TooLargeError: The file or its picture is too large.
+        BusyError: As many photographs as may be are decoded already.
         UnavailableError: The model or the image store does not work at present.
     """
     upload_sha256 = hashlib.sha256(upload).hexdigest()
@@ -96,6 +101,8 @@ def record_examination(
         clin_size_long_diam_mm=check_size(clin_size_long_diam_mm),
         quality_override_reason=_check_override_reason(quality_override_reason),
     )
+    if known := find_same_photograph(lesion=lesion, photograph=photograph):
+        return _give_again(known, lesion, actor)
     may_look, pin = may_model_look(lesion.patient), find_active_pin()
     db.session.commit()
 
@@ -104,20 +111,28 @@ def record_examination(
         max_upload_mb=current_app.config["MAX_UPLOAD_MB"],
         max_image_megapixels=current_app.config["MAX_IMAGE_MEGAPIXELS"],
     )
-    model = load_active_model(pin=pin) if may_look else None
-    started = time.perf_counter()
-    image = decode_upload(upload)
-    with ThreadPoolExecutor(max_workers=2) as helpers:
+    with decoding.slot(), ThreadPoolExecutor(max_workers=2) as helpers:
+        model = load_active_model(pin=pin) if may_look else None
+        started = time.perf_counter()
+        image = decode_upload(upload)
         # The files are encoded and flushed to the medium beside the network.
         storing = helpers.submit(store_image_files, image=image, store=image_storage.store)
         try:
             answer = _judge_and_score(model, image, helpers, photograph) if model else None
             latency_s = time.perf_counter() - started
-            return _keep(lesion, photograph, image, storing.result(), answer, latency_s, actor)
+            record = _keep(lesion, photograph, image, storing.result(), answer, latency_s, actor)
+        except DBAPIError:
+            db.session.rollback()
+            if not _may_be_on_record(storing):
+                discard_image_files(storing=storing, store=image_storage.store)
+            raise
         except BaseException:
             db.session.rollback()
             discard_image_files(storing=storing, store=image_storage.store)
             raise
+        if record.image.storage_key != storing.result().storage_key:  # the same file came twice at once
+            discard_image_files(storing=storing, store=image_storage.store)
+        return record
 
 
 def score_image(*, image_public_id: uuid.UUID, actor: Actor) -> Prediction:
@@ -132,6 +147,7 @@ def score_image(*, image_public_id: uuid.UUID, actor: Actor) -> Prediction:
     Raises:
         NotFoundError: The clinic has no such photograph.
         ConflictError: The patient has not agreed to analysis by a model.
+        BusyError: As many photographs as may be are decoded already.
         UnavailableError: The model or the image store does not work at present.
     """
     lesion_image = find_lesion_image(public_id=image_public_id, actor=actor)
@@ -145,11 +161,11 @@ def score_image(*, image_public_id: uuid.UUID, actor: Actor) -> Prediction:
         raise UnavailableError(
             "The model cannot be used at present, so nothing was scored. Tell your engineer."
         ) from error.__cause__
-    started = time.perf_counter()
     content = read_image_file(
         key=lesion_image.storage_key, sha256=lesion_image.sha256, store=image_storage.store
     )
-    with ThreadPoolExecutor(max_workers=1) as helpers:
+    with decoding.slot(), ThreadPoolExecutor(max_workers=1) as helpers:
+        started = time.perf_counter()
         answer = ask_model(model=model, image=decode_stored_image(content), helpers=helpers)
     prediction = make_prediction(
         answer=answer,
@@ -225,6 +241,8 @@ def _keep(
         else None
     )
     lesion = _look_again(lesion, actor)
+    if known := find_same_photograph(lesion=lesion, photograph=photograph):
+        return _give_again(known, lesion, actor)
     record = enter_photograph(
         lesion=lesion,
         photograph=photograph,
@@ -237,6 +255,36 @@ def _keep(
     recount_patients(patient_ids=[lesion.patient_id], clinic_id=actor.clinic_id)
     db.session.commit()
     return record
+
+
+def _give_again(known: ImageRecord, lesion: Lesion, actor: Actor) -> ImageRecord:
+    """What is on record of a file that came before; that somebody got to see it is audited."""
+    record_event(
+        action=AuditAction.PREDICTION_READ if known.prediction else AuditAction.PATIENT_READ,
+        actor=actor,
+        subject_public_id=known.prediction.public_id if known.prediction else known.image.public_id,
+        patient=lesion.patient,
+    )
+    db.session.commit()
+    return known
+
+
+def _may_be_on_record(storing: Future[ImageFiles]) -> bool:
+    """Whether a row may name the files after the database failed: it may have committed without being able to say so.
+
+    When it cannot be asked they stay: a file without a row is found and swept away, a row without a file is a loss.
+    """
+    if storing.exception() is not None:
+        return False
+    try:
+        return (
+            db.session.scalar(
+                select(LesionImage.id).where(LesionImage.storage_key == storing.result().storage_key)
+            )
+            is not None
+        )
+    except DBAPIError:
+        return True
 
 
 def _look_again(lesion: Lesion, actor: Actor) -> Lesion:

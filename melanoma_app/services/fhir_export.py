@@ -68,14 +68,7 @@ def export_patient(*, public_id: uuid.UUID, actor: Actor) -> dict[str, Any]:
         ConflictError: The record was merged into another one, which is the one to export.
     """
     record = _load(find_patient(public_id=public_id, actor=actor))
-    bundle = {
-        "resourceType": "Bundle",
-        "type": "collection",
-        "timestamp": utc_now().isoformat(),
-        "entry": [
-            {"fullUrl": f"urn:uuid:{resource['id']}", "resource": resource} for resource in _describe(record)
-        ],
-    }
+    bundle = _make_bundle(record)
     record_event(
         action=AuditAction.RECORDS_EXPORTED,
         actor=actor,
@@ -90,6 +83,22 @@ def export_patient(*, public_id: uuid.UUID, actor: Actor) -> dict[str, Any]:
     )
     db.session.commit()
     return bundle
+
+
+def make_bundle(*, patient: Patient) -> dict[str, Any]:
+    """The same Bundle for a service that audits the export itself, and commits."""
+    return _make_bundle(_load(patient))
+
+
+def _make_bundle(record: _Record) -> dict[str, Any]:
+    return {
+        "resourceType": "Bundle",
+        "type": "collection",
+        "timestamp": utc_now().isoformat(),
+        "entry": [
+            {"fullUrl": f"urn:uuid:{resource['id']}", "resource": resource} for resource in _describe(record)
+        ],
+    }
 
 
 def _load(patient: Patient) -> _Record:

@@ -34,6 +34,7 @@ _MAY_SHOW_ANSWERS: Final = (
     AuditAction.PATIENT_READ,
     AuditAction.REPORT_READ,
     AuditAction.RECORDS_EXPORTED,
+    AuditAction.PATIENT_EXPORTED,
 )
 
 
@@ -66,8 +67,8 @@ def record_first_read(
     `answer_was_shown` is worked out from the audit log, not asked. It is true when this clinician, before now,
     (a) has opened one of the photograph's answers (PREDICTION_READ of one of its predictions); or, since the first of
     them was made,
-    (b) has opened or exported anything of the patient's that may show answers (PATIENT_READ, REPORT_READ or
-    RECORDS_EXPORTED of the patient, also under a record that was merged with this one); or
+    (b) has opened or exported anything of the patient's that may show answers (PATIENT_READ, REPORT_READ,
+    RECORDS_EXPORTED or PATIENT_EXPORTED of the patient, also under a record that was merged with this one); or
     (c) has been shown or has exported a list with the patient in it (PATIENTS_LISTED, RECORDS_EXPORTED).
     The log does not tell whether such a page did show the answer, so it counts: a blind read is rather missed than
     claimed wrongly. Opening the first-read page, a photograph or a thumbnail does not count, nor does sending the

@@ -9,7 +9,7 @@ from typing import Final
 from PIL import Image
 
 from melanoma_app.errors import ConflictError
-from melanoma_app.extensions import classifier, db, image_storage
+from melanoma_app.extensions import classifier, db, decoding, image_storage
 from melanoma_app.model_shelf import ModelPin
 from melanoma_app.models.vocabulary import AuditAction
 from melanoma_app.services.actor import Actor
@@ -54,7 +54,8 @@ def draw_heat_map(*, prediction_public_id: uuid.UUID, actor: Actor) -> bytes:
         key=lesion_image.storage_key, sha256=lesion_image.sha256, store=image_storage.store
     )
     pin = ModelPin(identifier=f"{model.name}-{model.version}", sha256=model.sha256)
-    overlay = _overlay(content, pin, active)
+    with decoding.slot():
+        overlay = _overlay(content, pin, active)
     record_event(
         action=AuditAction.IMAGE_READ,
         actor=actor,

@@ -43,7 +43,7 @@ def store_image_files(*, image: Image.Image, store: ImageStore) -> ImageFiles:
     Raises:
         UnavailableError: The store cannot be written or is full; nothing is left in it.
     """
-    content = _encode(image, quality=STORED_JPEG_QUALITY)
+    content = encode_jpeg(image, quality=STORED_JPEG_QUALITY)
     key = _new_key(content)
     store.save(content, key=key)
     try:
@@ -70,7 +70,7 @@ def store_thumbnail(*, image: Image.Image, store: ImageStore) -> str:
     # Not Image.thumbnail, which would work on a copy of all pixels.
     # Hamming shrinks as well as bicubic, at 40 % of Lanczos's time (Pillow, "Filters comparison table").
     small = image.resize(size_px, Image.Resampling.HAMMING, reducing_gap=THUMBNAIL_REDUCING_GAP)
-    content = _encode(small, quality=THUMBNAIL_JPEG_QUALITY)
+    content = encode_jpeg(small, quality=THUMBNAIL_JPEG_QUALITY)
     key = _new_key(content)
     store.save(content, key=key)
     return key
@@ -117,7 +117,7 @@ def decode_stored_image(content: bytes) -> Image.Image:
         ) from error
 
 
-def _encode(image: Image.Image, *, quality: int) -> bytes:
+def encode_jpeg(image: Image.Image, *, quality: int) -> bytes:
     """A JPEG of the pixels alone: no metadata, no comment."""
     # Pillow lets go of Python's lock only when it encodes into a real file.
     with tempfile.TemporaryFile() as file:

@@ -61,7 +61,7 @@ class ErrorFile:
         """Write down why a row was refused."""
         fields = "; ".join(self._table.field_name(name) for name in error.fields)
         message = " ".join(" ".join(texts) for texts in error.fields.values()) or error.message
-        self._writer.writerow([row.number, fields, message, *map(neutralise, row.cells)])
+        self._writer.writerow([row.number, *map(neutralise, (fields, message, *row.cells))])
         self.count += 1
 
     def flush(self) -> None:

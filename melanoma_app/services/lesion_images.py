@@ -163,11 +163,15 @@ def _make_thumbnail(lesion_image: LesionImage) -> str:
         is_missing = (LesionImage.id == image_id, LesionImage.thumbnail_key.is_(None))
         db.session.execute(update(LesionImage).where(*is_missing).values(thumbnail_key=made))
         db.session.commit()
-        kept = db.session.scalars(select(LesionImage.thumbnail_key).where(LesionImage.id == image_id)).one()
+        kept = db.session.scalars(
+            select(LesionImage.thumbnail_key).where(LesionImage.id == image_id)
+        ).one_or_none()
+        if kept is None:  # the patient was erased meanwhile
+            raise NotFoundError("There is no such image in your clinic.")
     except BaseException:
         db.session.rollback()
         store.delete(key=made)
         raise
     if kept != made:
         store.delete(key=made)
-    return kept or made
+    return kept

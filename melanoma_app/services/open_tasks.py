@@ -40,6 +40,13 @@ def refresh_open_tasks(*, patient_ids: Collection[int], clinic_id: int) -> None:
     add_to_totals(clinic_id=clinic_id, **{name: after[name] - before[name] for name in after | before})
 
 
+def drop_open_tasks(*, patient_ids: Collection[int], clinic_id: int) -> None:
+    """Take patients off the worklist and out of its totals; for `uncount_patients`, which holds the lock."""
+    old, _ = replace_rows(OpenTask, patient_ids=patient_ids, rows=[])
+    before = count_unsigned(old.values())
+    add_to_totals(clinic_id=clinic_id, **{name: -count for name, count in before.items()})
+
+
 def replace_open_tasks(patient_ids: Collection[int]) -> tuple[list[Row], list[Row]]:
     """Write what the record says of some patients into the open tasks; the caller holds the lock.
 

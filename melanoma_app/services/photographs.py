@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from PIL import Image
+from sqlalchemy import select
 
 from melanoma_app.errors import ConflictError, InvalidInputError
 from melanoma_app.extensions import db
@@ -18,10 +19,17 @@ from melanoma_app.models.vocabulary import AuditAction, ImageType
 from melanoma_app.services.actor import Actor
 from melanoma_app.services.audit import record_event
 from melanoma_app.services.image_files import STORED_LONG_SIDE_PX, ImageFiles
-from melanoma_app.services.lesion_images import ImageRecord
+from melanoma_app.services.lesion_images import ImageRecord, list_image_records
 from melanoma_app.services.model_answers import ModelAnswer, may_model_look
 from melanoma_app.services.patients import clinic_day
-from ml.inference import UnreadableImageError, decode_image
+from ml.inference import (
+    JPEG_START,
+    UnreadableImageError,
+    decode_image,
+    is_whole_jpeg,
+    is_whole_png,
+    read_jpeg_structure,
+)
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 """How far ahead of ours a camera's clock may run."""
@@ -86,16 +94,58 @@ def check_size(size_mm: float | None) -> float | None:
     raise InvalidInputError(problem, fields={"clin_size_long_diam_mm": [problem]})
 
 
+def find_same_photograph(*, lesion: Lesion, photograph: Photograph) -> ImageRecord | None:
+    """The record of a lesion's photograph that came in as the very same file; None: there is none.
+
+    Who was not answered sends a photograph again, so the second time changes nothing and gives what is on record.
+
+    Raises:
+        ConflictError: It is on record with another type or size.
+    """
+    known = db.session.scalars(
+        select(LesionImage)
+        .where(LesionImage.lesion_id == lesion.id, LesionImage.upload_sha256 == photograph.upload_sha256)
+        .order_by(LesionImage.id)
+        .limit(1)
+    ).one_or_none()
+    if known is None:
+        return None
+    if (known.image_type, known.clin_size_long_diam_mm) != (
+        photograph.image_type,
+        photograph.clin_size_long_diam_mm,
+    ):
+        raise ConflictError(
+            "This very file is on record for this lesion already, with another type or size, so it was not taken in "
+            "again. Look at it on the lesion's page."
+        )
+    return next(
+        record
+        for record in list_image_records(lesion_ids=[lesion.id])[lesion.id]
+        if record.image.id == known.id
+    )
+
+
 def decode_upload(upload: bytes) -> Image.Image:
     """The pixels of a file that the upload guard has let through, at the size they are stored.
 
     Raises:
-        InvalidInputError: The file is damaged or truncated.
+        InvalidInputError: The file is damaged or truncated, or ends early with an end marker all the same.
     """
     try:
-        return decode_image(upload, long_side_px=STORED_LONG_SIDE_PX)
+        image = decode_image(upload, long_side_px=STORED_LONG_SIDE_PX)
     except UnreadableImageError as error:
         raise InvalidInputError(str(error), fields={"image": [str(error)]}) from error
+    if not _is_whole(upload, image):
+        problem = "A part of the picture is missing from the file: copy it again from the camera."
+        raise InvalidInputError(problem, fields={"image": [problem]})
+    return image
+
+
+def _is_whole(upload: bytes, image: Image.Image) -> bool:
+    if not upload.startswith(JPEG_START):
+        return is_whole_png(upload)
+    structure = read_jpeg_structure(upload)
+    return is_whole_jpeg(upload, structure, decoded=image, long_side_px=STORED_LONG_SIDE_PX)
 
 
 def enter_photograph(

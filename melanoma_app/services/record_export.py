@@ -62,7 +62,7 @@ def export_patients(*, search: str, actor: Actor) -> ExportedList:
     def pages(cursor: str | None) -> Page[PatientSummary]:
         return list_patient_summaries(search=search, actor=actor, cursor=cursor, size=ROWS_AT_ONCE)
 
-    return _export("patients", (_describe_summary(one) for one in _walk(pages)), _PATIENT_LIST, actor)
+    return export_rows("patients", (_describe_summary(one) for one in _walk(pages)), _PATIENT_LIST, actor)
 
 
 def export_examinations(*, chosen: StatisticsFilter, actor: Actor) -> ExportedList:
@@ -77,12 +77,12 @@ def export_examinations(*, chosen: StatisticsFilter, actor: Actor) -> ExportedLi
         | _describe_prediction(one)
         for one in _walk(pages)
     )
-    return _export("examinations", rows, _EXAMINATION_LIST, actor)
+    return export_rows("examinations", rows, _EXAMINATION_LIST, actor)
 
 
 def export_worklist(*, outcome: OutcomeLabel | None, actor: Actor) -> ExportedList:
     """All three parts of the worklist, each row with the part it belongs to."""
-    return _export("worklist", _describe_worklist(outcome, actor), _WORKLIST, actor)
+    return export_rows("worklist", _describe_worklist(outcome, actor), _WORKLIST, actor)
 
 
 def write_csv(file: IO[str], columns: Sequence[str], rows: Iterable[Row]) -> int:
@@ -120,10 +120,26 @@ def _plain(letter: str) -> str:
     return unicodedata.normalize("NFKC", letter)[:1] or letter
 
 
-def _export(name: str, rows: Iterable[Row], columns: Sequence[str], actor: Actor) -> ExportedList:
+def export_rows(
+    name: str,
+    rows: Iterable[Row],
+    columns: Sequence[str],
+    actor: Actor,
+    *,
+    action: AuditAction = AuditAction.RECORDS_EXPORTED,
+    details: Mapping[str, Any] | None = None,
+) -> ExportedList:
     """Write the whole file before any of it is sent, so that a failure never looks like a short but whole list.
 
     The entry that tells of the export is kept before the first byte leaves, so one that is broken off counts too.
+
+    Args:
+        name: Of the list.
+        rows: What is in it.
+        columns: The names of a row's values, in the order of the file.
+        actor: Who exports.
+        action: What the audit calls it.
+        details: What the entry says beside the list and the number of its rows.
     """
     with ExitStack() as left_open:
         # Small lists never touch the disk; the larger ones have no name there and go with the process.
@@ -133,7 +149,7 @@ def _export(name: str, rows: Iterable[Row], columns: Sequence[str], actor: Actor
         text.detach()
         size_bytes = file.tell()
         file.seek(0)
-        record_event(action=AuditAction.RECORDS_EXPORTED, actor=actor, details={"list": name, "rows": count})
+        record_event(action=action, actor=actor, details={"list": name, "rows": count, **(details or {})})
         db.session.commit()
         if size_bytes <= _IN_MEMORY_BYTES:
             file = io.BytesIO(file.read())

@@ -64,9 +64,8 @@ ADDED = (
     "patient_exported",
     "patient_erased",
     "research_exported",
-    "statistics_read",
-    "models_read",
-    "records_imported",
+    "backup_made",
+    "backup_restored",
 )
 
 

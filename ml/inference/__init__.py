@@ -13,11 +13,22 @@ from ml.inference.manifest import (
 )
 from ml.inference.quality import QualityFinding, QualityIssue, QualityVerdict
 from ml.inference.released import RELEASED_FOLDER, find_released_model, list_released_models
+from ml.jpeg_structure import (
+    JPEG_START,
+    BrokenJpegError,
+    UnusualJpegError,
+    is_whole_jpeg,
+    read_jpeg_structure,
+)
+from ml.png_structure import PNG_START, is_whole_png
 from ml.preprocessing import PREPROCESSING_VERSION, UnreadableImageError, decode_image
 
 __all__ = [
+    "JPEG_START",
+    "PNG_START",
     "PREPROCESSING_VERSION",
     "RELEASED_FOLDER",
+    "BrokenJpegError",
     "Classifier",
     "DataNotice",
     "HeatMapMethod",
@@ -33,9 +44,13 @@ __all__ = [
     "QualityVerdict",
     "UncertainBand",
     "UnreadableImageError",
+    "UnusualJpegError",
     "check_released_model",
     "decode_image",
     "find_released_model",
+    "is_whole_jpeg",
+    "is_whole_png",
     "list_released_models",
     "overlay_heat_map",
+    "read_jpeg_structure",
 ]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+import h5py  # type: ignore[import-untyped]  # it has no types
 import keras
 from google.protobuf.message import DecodeError
 
@@ -142,6 +143,11 @@ def _read_backbone(architecture: str, path: Path) -> keras.Model:
     shape = (_FILE_SIZE_PX, _FILE_SIZE_PX, 3)
     backbone = BACKBONES[architecture].build(include_top=False, weights=None, input_shape=shape)
     try:
+        if _holds_whole_model(path):
+            raise BenchError(
+                f"{path} holds a whole model, not weights alone: such files can run code of their own when they are "
+                "read, so none is. Give the weights alone, or a .keras file"
+            )
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # that Keras left layers as they were
             backbone.load_weights(path)
@@ -151,6 +157,12 @@ def _read_backbone(architecture: str, path: Path) -> keras.Model:
             f"({first_line(error)}): give the file that fits"
         ) from error
     return backbone
+
+
+def _holds_whole_model(path: Path) -> bool:
+    """Whether an HDF5 file describes a network, as `model.save("x.h5")` wrote it, beside its weights."""
+    with h5py.File(path) as file:
+        return "model_config" in file.attrs
 
 
 def _load_network(path: Path) -> keras.Model:

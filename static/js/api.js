@@ -13,6 +13,7 @@ if (window.SwaggerUIBundle) {
     docExpansion: "list",
     defaultModelsExpandDepth: 0,
     displayRequestDuration: true,
+    showExtensions: true, // which permission an operation asks for
     validatorUrl: null, // it would send the description to a foreign server
     onComplete: nameLandmarks,
   });

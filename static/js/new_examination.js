@@ -4,6 +4,8 @@
 const BYTES_A_MEGABYTE = 1_000_000;
 const TYPES = ["image/jpeg", "image/png"];
 const CREATED = 201;
+const MOST_TURNS = 8;
+const SHORT_WAIT_S = 5;
 
 const form = document.querySelector("form.examination");
 if (form) {
@@ -179,7 +181,7 @@ async function send(shot) {
   find("[data-override]").hidden = true;
   shot.element.classList.remove("shot--refused");
   find("[data-state]").replaceChildren();
-  const { status, answer } = await post(valuesOf(shot), (share) => {
+  const { status, answer } = await postUntilThereIsRoom(valuesOf(shot), (share) => {
     // Sent whole, the bar has no end until the model has answered.
     if (share < 1) {
       progress.value = share;
@@ -204,6 +206,19 @@ function valuesOf(shot) {
   return values;
 }
 
+// The server takes a few photographs at a time, and says for how few seconds to wait; a longer wait is a failure.
+async function postUntilThereIsRoom(values, onProgress) {
+  let outcome = await post(values, onProgress);
+  for (let turn = 0; turn < MOST_TURNS && outcome.retryAfterS > 0 && outcome.retryAfterS <= SHORT_WAIT_S; turn += 1) {
+    const waitMs = outcome.retryAfterS * 1000 * (1 + Math.random()); // not all at the same time again
+    await new Promise((resolve) => {
+      window.setTimeout(resolve, waitMs);
+    });
+    outcome = await post(values, onProgress);
+  }
+  return outcome;
+}
+
 // XMLHttpRequest, for fetch does not tell how much has been sent.
 function post(values, onProgress) {
   return new Promise((resolve) => {
@@ -215,17 +230,24 @@ function post(values, onProgress) {
     });
     request.addEventListener("loadend", () => {
       const isJson = (request.getResponseHeader("Content-Type") ?? "").startsWith("application/json");
-      resolve({ status: request.status, answer: isJson ? JSON.parse(request.responseText) : null });
+      resolve({
+        status: request.status,
+        answer: isJson ? JSON.parse(request.responseText) : null,
+        retryAfterS: Number(request.getResponseHeader("Retry-After") ?? 0),
+      });
     });
     request.send(values);
   });
 }
 
 // What the server does not say in JSON: no connection, a session that has ended, a proxy's refusal.
+const SIGNED_OUT = "You have been signed out. Sign in again in another tab, reload this page, then choose the photograph again.";
+
 function explain(status) {
   const words = {
     0: "The connection broke. Look on the lesion's page whether the photograph is there, then send it again.",
-    200: "You have been signed out. Sign in again in another tab, reload this page, then choose the photograph again.",
+    200: SIGNED_OUT, // the sign-in page, to which a stranger is sent
+    401: SIGNED_OUT,
     400: "The page was open for too long. Reload it, then choose the photograph again.",
     413: `The file is too large: at most ${form.dataset.maxUploadMb} MB are taken. Send a smaller copy.`,
   };

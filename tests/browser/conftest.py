@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -14,17 +15,17 @@ from pathlib import Path
 from urllib.error import URLError
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from config import PROJECT_ROOT
 from melanoma_app.models import Clinic as ClinicRecord
 from melanoma_app.models.vocabulary import Role
 from ml.inference import RELEASED_FOLDER
+from tests.chromium import NO_CHROMIUM
 from tests.databases import FIRST_CLINIC_ID, find_free_port
 from tests.factories import PASSWORD, UserFactory, session
 from tests.records import Records
 
-NO_CHROMIUM = "Chromium is missing, so no page was tested in a browser. Install the package chromium."
 USERNAME = "nora"
 START_TIMEOUT_S = 60
 
@@ -43,6 +44,7 @@ class Clinic:
     address: str
     environment: dict[str, str]
     image_folder: Path
+    process_id: int = 0
 
     def flask(self, *arguments: str) -> str:
         """What a `flask …` command prints."""
@@ -95,9 +97,10 @@ def served(database_url: str, records: Records, tmp_path: Path, model_folder: Pa
     ):
         try:
             wait_until_served(clinic.address, server, log)
+            clinic.process_id = server.pid
             yield clinic
         finally:
-            server.terminate()
+            server.send_signal(signal.SIGQUIT)  # at once: the browser's idle connections are not waited for
 
 
 def employ(username: str, role: Role) -> None:
@@ -116,30 +119,6 @@ def wait_until_served(address: str, server: subprocess.Popen[bytes], log: Path) 
             time.sleep(0.05)
         else:
             return
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """Debian's Chromium; without it, CI fails and others are told loudly."""
-    path = shutil.which("chromium")
-    if path is None:
-        if os.environ.get("CI", "").lower() in ("true", "1"):
-            pytest.fail(NO_CHROMIUM)
-        pytest.skip(NO_CHROMIUM)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=path,
-            args=[
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-                "--no-first-run",
-            ],
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

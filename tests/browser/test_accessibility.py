@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 from melanoma_app.models.vocabulary import Role
 from tests.browser.conftest import Clinic, employ, sign_in
-from tests.browser.steps import add_lesion, register, send_photograph
+from tests.browser.reading import read_open_page
+from tests.browser.steps import add_lesion, register, search_in_vain, send_photograph
 from tests.released import SERVED
 
 pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"])
 
-SERIOUS = ("serious", "critical")
-PHONE_WIDTH_PX = 360
+API_PAGE: Final = "/api-docs"
 
 
 @pytest.fixture
@@ -48,18 +48,20 @@ def addresses(signed_in: Page, photograph: bytes, tmp_path: Path) -> list[str]:
     page.get_by_role("button", name="Sign", exact=True).click()
     page.get_by_role("heading", name="Signed review").wait_for()
     lesion = new_examination.removesuffix("/images/new")
+    search_in_vain(page, name="nobody")
+    searched = page.url
     lists = [
         "/",
         "/?age_min=x",
         "/patients",
-        "/patients?search=nobody",
+        searched,
         "/examinations",
         "/crosstab",
         "/worklist",
         "/patients/new",
         "/models",
         f"/models/{SERVED.name}",
-        "/api-docs",
+        API_PAGE,
         "/nowhere",
     ]
     return [
@@ -73,39 +75,23 @@ def addresses(signed_in: Page, photograph: bytes, tmp_path: Path) -> list[str]:
     ]
 
 
-def test_axe_finds_nothing_serious_when_it_reads_every_page(signed_in: Page, addresses: list[str]) -> None:
+def test_every_page_can_be_read_when_light_dark_or_narrow(signed_in: Page, addresses: list[str]) -> None:
     faults = []
-    # Dark colours are all that is another in the dark.
-    for scheme, options in (("light", None), ("dark", {"runOnly": ["color-contrast"]})):
-        signed_in.emulate_media(color_scheme=scheme)
-        for address in addresses:
-            signed_in.goto(address)
-            signed_in.wait_for_load_state("networkidle")
-            violations = Axe().run(signed_in, options=options).response["violations"]
-            faults += [(scheme, address, v["id"]) for v in violations if v["impact"] in SERIOUS]
+    for address in addresses:
+        signed_in.goto(address)
+        if address == API_PAGE:  # drawn after it was loaded
+            signed_in.locator(".opblock").first.wait_for()
+        faults += [(address, fault) for fault in read_open_page(signed_in)]
     assert faults == []
 
 
-def test_sign_in_page_has_no_serious_fault_when_axe_reads_it(page: Page) -> None:
+def test_sign_in_page_can_be_read_when_light_dark_or_narrow(page: Page) -> None:
     page.goto("/sign-in")
-    violations = Axe().run(page).response["violations"]
-    assert [v["id"] for v in violations if v["impact"] in SERIOUS] == []
-
-
-def test_no_page_scrolls_sideways_when_it_is_narrow(signed_in: Page, addresses: list[str]) -> None:
-    signed_in.set_viewport_size({"width": PHONE_WIDTH_PX, "height": 780})
-    too_wide = []
-    for address in addresses:
-        signed_in.goto(address)
-        signed_in.wait_for_load_state("networkidle")
-        width = signed_in.evaluate("document.documentElement.scrollWidth")
-        if width > PHONE_WIDTH_PX:
-            too_wide.append((address, width))
-    assert too_wide == []
+    assert read_open_page(page) == []
 
 
 def test_api_page_lists_the_operations_when_opened(signed_in: Page, complaints: list[str]) -> None:
-    signed_in.goto("/api-docs")
+    signed_in.goto(API_PAGE)
     signed_in.locator(".opblock").first.wait_for()
     assert signed_in.locator(".opblock").count() >= 9
     assert complaints == []

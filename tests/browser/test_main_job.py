@@ -151,7 +151,7 @@ def test_charts_leave_their_tables_when_the_library_cannot_be_loaded(
 
 def fetch(served: Clinic, path: str) -> Any:
     """What the API says to a token of the nurse's."""
-    token = served.flask("tokens", "create", USERNAME).strip()
+    token = served.flask("tokens", "create", USERNAME, "--all").strip()
     request = urllib.request.Request(
         f"{served.address}/api/v1{path}", headers={"Authorization": f"Bearer {token}"}
     )

@@ -23,6 +23,7 @@ from tests.factories.people import (
     PatientFactory,
     PatientMergeFactory,
     UserFactory,
+    UserSessionFactory,
     actor_of,
 )
 
@@ -44,6 +45,7 @@ __all__ = [
     "PredictionFactory",
     "ReviewFactory",
     "UserFactory",
+    "UserSessionFactory",
     "actor_of",
     "session",
 ]

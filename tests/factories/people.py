@@ -11,12 +11,12 @@ from typing import Any
 
 import factory
 
-from melanoma_app.models import ApiToken, AuditChain, Clinic, Patient, PatientMerge, User
+from melanoma_app.models import ApiToken, AuditChain, Clinic, Patient, PatientMerge, User, UserSession
 from melanoma_app.models.base import utc_now
 from melanoma_app.models.vocabulary import BirthDatePrecision, Gender, Role
 from melanoma_app.security.permissions import Permission
-from melanoma_app.services.accounts import _hasher
 from melanoma_app.services.actor import Actor
+from melanoma_app.services.passwords import hash_password
 from melanoma_app.services.text import search_name
 from tests.factories.base import RecordFactory, session
 
@@ -27,7 +27,7 @@ OTHER_PASSWORD = "staple, incorrect"
 @cache
 def _hash_of(password: str) -> str:
     """Hashed once: Argon2 is slow on purpose."""
-    return _hasher.hash(password)
+    return hash_password(password)
 
 
 class ClinicFactory(RecordFactory[Clinic]):
@@ -79,6 +79,23 @@ class ApiTokenFactory(RecordFactory[ApiToken]):
     scopes = factory.LazyFunction(lambda: [one.value for one in Permission])
     token_sha256 = factory.LazyAttribute(lambda token: hashlib.sha256(token.secret.encode()).hexdigest())
     expires_at = factory.LazyFunction(lambda: utc_now() + timedelta(days=1))
+
+
+class UserSessionFactory(RecordFactory[UserSession]):
+    """A browser that is signed in; its cookie would hold `secret`."""
+
+    class Meta:
+        model = UserSession
+
+    class Params:
+        secret = factory.LazyFunction(lambda: secrets.token_urlsafe(16))
+
+    public_id = factory.LazyFunction(uuid.uuid4)
+    user = factory.SubFactory(UserFactory)
+    token_sha256 = factory.LazyAttribute(lambda one: hashlib.sha256(one.secret.encode()).hexdigest())
+    expires_at = factory.LazyFunction(lambda: utc_now() + timedelta(hours=8))
+    origin = "192.0.2.9"
+    user_agent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
 class PatientFactory(RecordFactory[Patient]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,9 +14,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from melanoma_app.models import ApiToken, AuditEvent, ModelActivation, User
-from melanoma_app.models.vocabulary import Role
+from melanoma_app.models.vocabulary import AuditAction, Role
+from melanoma_app.security.permissions import ROLE_PERMISSIONS
 from tests.browsing import Browser
-from tests.factories import PASSWORD, ClinicFactory, UserFactory
+from tests.factories import PASSWORD, ApiTokenFactory, ClinicFactory, UserFactory
 from tests.records import Records
 from tests.released import OTHER, SERVED, flip_a_bit
 
@@ -91,25 +93,101 @@ def test_every_account_is_shown_when_listed(run: Run, records: Records) -> None:
     assert [line[:2] for line in lines] == [["ada", "admin"], ["eva", "analyst, switched off"]]
 
 
-class TestTokensCreate:
-    def test_token_opens_the_api_when_created(
+class TestUsersOnAndOff:
+    def test_account_is_off_and_on_again_when_told(
+        self, run: Run, client: FlaskClient, user: User, records: Records
+    ) -> None:
+        ApiTokenFactory(user=user, secret="the-secret")
+
+        off = run("users", "disable", user.username)
+        assert Browser(client).sign_in(user.username, PASSWORD).status == 401
+        on = run("users", "enable", user.username)
+
+        assert (off.exit_code, on.exit_code) == (0, 0)
+        assert Browser(client).sign_in(user.username, PASSWORD).path == "/"
+        assert records.one(ApiToken).revoked_at is not None
+        actions = [event.action for event in records.all(AuditEvent)]
+        assert AuditAction.USER_DISABLED in actions
+        assert AuditAction.USER_ENABLED in actions
+
+    def test_line_says_so_when_nobody_has_the_name(self, run: Run, records: Records) -> None:
+        for command in ("disable", "enable", "reset-link"):
+            assert "nobody" in refused(run("users", command, "nobody"))
+
+    def test_last_administrator_stays_when_told_to_disable_them(self, run: Run, records: Records) -> None:
+        admin = UserFactory(role=Role.ADMIN)
+
+        assert "last active administrator" in refused(run("users", "disable", admin.username))
+        assert records.one(User).is_active
+
+    def test_link_sets_a_password_when_printed(self, run: Run, client: FlaskClient, user: User) -> None:
+        result = run("users", "reset-link", user.username)
+
+        assert result.exit_code == 0, result.output
+        address = result.stdout.strip()
+        browser = Browser(client)
+        page = browser.open(address)
+        assert (page.status, page.path) == (200, "/set-password")
+        names = [one["name"] for one in page.form().find_all("input", attrs={"type": "password"})]
+        browser.send(page.form(), page, **dict.fromkeys(names, "seven lanterns over water"))
+        assert Browser(client).sign_in(user.username, "seven lanterns over water").path == "/"
+
+
+class TestTokens:
+    def test_token_opens_its_scope_alone_when_created(
         self, run: Run, user: User, client: FlaskClient, records: Records
     ) -> None:
-        secret = run("tokens", "create", user.username, "--days", "7").output.strip()
+        result = run("tokens", "create", user.username, "--scope", "statistics:read", "--days", "7")
 
-        headers = {"Authorization": f"Bearer {secret}"}
-        assert client.get("/api/v1/patients", headers=headers).status_code == 200
+        headers = {"Authorization": f"Bearer {result.output.strip()}"}
+        assert client.get("/api/v1/statistics/age", headers=headers).status_code == 200
+        assert client.get("/api/v1/patients", headers=headers).status_code == 403
         left = records.one(ApiToken).expires_at - datetime.now(UTC)
         assert timedelta(days=6, hours=23) < left <= timedelta(days=7)
 
-    @pytest.mark.parametrize(
-        ("arguments", "word"), [(("nobody",), "nobody"), (("nobody", "--days", "0"), "0"), ((), "USERNAME")]
-    )
-    def test_line_says_what_is_wrong_when_input_is(
-        self, run: Run, records: Records, arguments: tuple[str, ...], word: str
+    def test_token_does_all_that_its_owner_may_when_asked_for_all(
+        self, run: Run, user: User, records: Records
     ) -> None:
-        assert word in refused(run("tokens", "create", *arguments))
+        run("tokens", "create", user.username, "--all")
+
+        assert set(records.one(ApiToken).scopes or ()) == {one.value for one in ROLE_PERMISSIONS[user.role]}
+
+    def test_line_says_what_is_wrong_when_input_is(self, run: Run, records: Records) -> None:
+        UserFactory(username="eva")
+
+        for arguments, word in (
+            (("nobody", "--all"), "nobody"),
+            (("eva", "--all", "--days", "0"), "0"),
+            ((), "USERNAME"),
+            (("eva", "--scope", "everything"), "everything"),
+        ):
+            assert word in refused(run("tokens", "create", *arguments))
         assert records.count(ApiToken) == 0
+
+    def test_scopes_are_named_when_none_or_one_too_many_is_given(self, run: Run, records: Records) -> None:
+        UserFactory(username="eva", role=Role.ANALYST)
+
+        for arguments in ((), ("--scope", "patients:read")):
+            result = run("tokens", "create", "eva", *arguments)
+            assert refused(result)
+            assert "models:read, statistics:read" in result.output
+        assert records.count(ApiToken) == 0
+
+    def test_token_is_listed_and_revoked_by_its_id_when_told(
+        self, run: Run, user: User, records: Records
+    ) -> None:
+        token = ApiTokenFactory(user=user, name="nightly", scopes=["statistics:read"])
+
+        before = run("tokens", "list", user.username).output.split("\t")
+        result = run("tokens", "revoke", str(token.public_id))
+
+        assert before[:3] == [str(token.public_id), "nightly", "valid"]
+        assert before[-1].strip() == "statistics:read"
+        assert result.exit_code == 0, result.output
+        assert run("tokens", "list", user.username).output.split("\t")[2] == "revoked"
+
+    def test_line_says_so_when_no_token_has_the_id(self, run: Run, records: Records) -> None:
+        assert "no such token" in refused(run("tokens", "revoke", str(uuid.uuid4())))
 
 
 class TestModels:

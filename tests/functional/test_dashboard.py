@@ -482,7 +482,7 @@ class TestPatientList:
             PatientFactory(clinic=clinic, family_name="Alder", search_name=f"alder {number}")
             PatientFactory(clinic=clinic, family_name="Birch", search_name=f"birch {number}")
 
-        page = browser.open("/patients?search=ald")
+        page = browser.search("ald")
         following = page.soup.find("a", rel="next")
         assert isinstance(following, Tag)
         rest = browser.open(str(following["href"]))
@@ -506,7 +506,7 @@ class TestPatientList:
     def test_page_says_that_nobody_fits_when_the_search_is_odd(
         self, browser: Browser, population: None, search: str
     ) -> None:
-        page = browser.open("/patients", query_string={"search": search})
+        page = browser.search(search)
 
         assert page.status in (200, 422)
         assert not [link for link in page.links() if is_patient(link)]

@@ -10,6 +10,7 @@ import pytest
 from bs4 import Tag
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.datastructures import Headers
 
 from melanoma_app.models import Clinic
 from tests.api import send_image
@@ -28,7 +29,16 @@ PAGES = [
     "/predictions/{prediction}",
     "/nowhere",
 ]
-ALL = [*PAGES, "/images/{image}", "/api/v1/openapi.json", "/api/v1/patients"]
+NO_PAGES = ["/images/{image}", "/images/{image}/thumbnail", "/api/v1/openapi.json", "/api/v1/patients"]
+ALL = [*PAGES, *NO_PAGES]
+SEALED = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+}
 
 
 @pytest.fixture
@@ -51,14 +61,58 @@ def policy(header: str) -> dict[str, list[str]]:
 
 
 def test_every_answer_is_sealed_when_opened(browser: Browser, ids: dict[str, str]) -> None:
-    for address in ALL:
+    for address in (*ALL, "/static/nothing.js", "/api/v1/nothing"):
         headers = browser.client.get(address.format(**ids)).headers
-        assert headers["X-Content-Type-Options"] == "nosniff", address
-        assert headers["X-Frame-Options"] == "DENY", address
-        assert headers["Referrer-Policy"] == "same-origin", address
-        assert "geolocation=()" in headers["Permissions-Policy"], address
+        hold_sealed(headers, address)
         assert headers["Cache-Control"] == "no-store", address
-        assert re.fullmatch(r"[0-9a-f]{32}", headers["X-Request-Id"]), address
+
+
+def hold_sealed(headers: Headers, address: str) -> None:
+    """Hold an answer to what every answer says."""
+    for name, value in SEALED.items():
+        assert headers.getlist(name) == [value], f"{address}: {name}"
+    features = dict(part.split("=") for part in headers["Permissions-Policy"].split(", "))
+    assert features.pop("camera") == "(self)"
+    assert {"geolocation", "microphone", "usb", "payment"} <= features.keys()
+    assert set(features.values()) == {"()"}
+    assert re.fullmatch(r"[0-9a-f]{32}", headers["X-Request-Id"]), address
+    assert len(headers.getlist("Content-Security-Policy")) == 1, address
+    assert policy(headers["Content-Security-Policy"])["frame-ancestors"] == ["'none'"], address
+
+
+def test_nothing_but_a_page_may_do_anything_when_opened_by_itself(
+    browser: Browser, ids: dict[str, str]
+) -> None:
+    for address in (*NO_PAGES, "/api/v1/nothing", "/static/img/icon.svg", "/static/js/api.js"):
+        with browser.client.get(address.format(**ids)) as response:
+            directives = policy(response.headers["Content-Security-Policy"])
+        assert directives["default-src"] == ["'none'"], address
+        assert directives["sandbox"] == [], address
+        assert "script-src" not in directives, address
+
+
+def test_failure_is_sealed_and_tells_nothing_when_in_production(make_app: Callable[..., Flask]) -> None:
+    app = make_app(ENVIRONMENT="production")
+    app.testing = False
+
+    @app.get("/api/v1/broken")
+    @app.get("/broken")
+    def break_down() -> None:
+        raise ValueError("the patient Ada Lovelace, MRN 4711")
+
+    for address in ("/broken", "/broken?debug=1&__debugger__=yes", "/api/v1/broken"):
+        response = app.test_client().get(address, base_url="https://localhost")
+        said = response.get_data(as_text=True)
+        assert response.status_code == 500
+        hold_sealed(response.headers, address)
+        assert response.headers["Cache-Control"] == "no-store"
+        for word in (
+            "Traceback", "ValueError", "Lovelace", "4711", ".py", "line ",
+            "Werkzeug", "Flask", "gunicorn", "Python", "SQLAlchemy", "Jinja",
+        ):  # fmt: skip
+            assert word not in said, word
+            assert word not in str(response.headers), word
+        assert response.headers["X-Request-Id"] in said
 
 
 def test_policy_lets_nothing_in_line_run_when_a_page_opens(browser: Browser, ids: dict[str, str]) -> None:
@@ -68,9 +122,9 @@ def test_policy_lets_nothing_in_line_run_when_a_page_opens(browser: Browser, ids
         assert directives["frame-ancestors"] == directives["base-uri"] == ["'none'"], address
         assert directives["form-action"] == ["'self'"], address
         for directive in ("script-src", "style-src"):
-            assert not {"'unsafe-inline'", "'unsafe-eval'", "*", "https:", "data:"} & set(
-                directives[directive]
-            )
+            forbidden = {"'unsafe-inline'", "'unsafe-eval'", "'unsafe-hashes'", "*", "https:", "data:"}
+            assert not forbidden & set(directives[directive])
+        assert directives["object-src"] == ["'none'"], address
 
 
 def test_every_script_carries_the_answers_nonce_when_a_page_opens(
@@ -137,14 +191,13 @@ def test_static_files_may_be_kept_when_served(client: FlaskClient) -> None:
     with client.get("/static/css/base.css") as response:
         assert response.status_code == HTTPStatus.OK
         assert response.headers["Cache-Control"] != "no-store"
-        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        hold_sealed(response.headers, "/static/css/base.css")
 
 
-@pytest.mark.parametrize(
-    "path", ["../config.py", "%2e%2e/config.py", "..%2fconfig.py", "css/../../config.py"]
-)
-def test_nothing_else_is_served_when_a_static_path_climbs(client: FlaskClient, path: str) -> None:
-    assert client.get(f"/static/{path}").status_code == 404
+def test_folder_is_not_listed_and_trace_is_refused_when_asked_for(client: FlaskClient) -> None:
+    assert [client.get(f"/static/{folder}").status_code for folder in ("", "css", "css/")] == [404] * 3
+    for address in ("/", "/sign-in", "/static/css/base.css", "/api/v1/patients"):
+        assert client.open(address, method="TRACE").status_code == HTTPStatus.METHOD_NOT_ALLOWED
 
 
 def test_error_is_a_page_when_the_address_is_wrong(browser: Browser) -> None:

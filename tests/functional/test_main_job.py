@@ -136,7 +136,7 @@ def test_main_job_is_done_when_rest_alone_is_used(
 
     record = client.get(patient_address, headers=headers).json
     assert record["lesions"][0]["images"][0]["prediction"] == made.json["prediction"]
-    found = client.get("/api/v1/patients?search=garcia", headers=headers).json
+    found = client.post("/api/v1/patients/search", json={"search": "garcia"}, headers=headers).json
     assert [one["id"] for one in found["items"]] == [patient.json["id"]]
 
     column = {"malignant": "positive", "benign": "negative"}[made.json["prediction"]["label"]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -14,8 +16,11 @@ from schemathesis.checks import load_all_checks
 
 from melanoma_app.models import Clinic, User
 from melanoma_app.models.vocabulary import Role
+from melanoma_app.security.authentication import PERMISSION_ATTRIBUTE
 from tests.api import send_image
 from tests.factories import PatientMergeFactory, ReviewFactory, UserFactory
+from tests.functional.test_borders import IN_GROUP
+from tests.functional.test_borders import OPERATIONS as GROUP_OF
 from tests.records import Records
 
 # A schema cannot say that nobody is born tomorrow, or that a range must not end before it starts.
@@ -24,12 +29,16 @@ load_all_checks()
 OPERATIONS = {
     "patients": """
         GET /api/v1/patients
+        POST /api/v1/patients/search
         POST /api/v1/patients
         GET /api/v1/patients/{patient_id}
         PUT /api/v1/patients/{patient_id}
         GET /api/v1/patients/{patient_id}/timeline
         GET /api/v1/patients/{patient_id}/consents
         POST /api/v1/patients/{patient_id}/consents""",
+    "patient_rights": """
+        GET /api/v1/patients/{patient_id}/export
+        POST /api/v1/patients/{patient_id}/erasure""",
     "patient-merges": """
         POST /api/v1/patients/{patient_id}/merge
         POST /api/v1/merges/{merge_id}/revert""",
@@ -60,6 +69,7 @@ OPERATIONS = {
     "models": """
         GET /api/v1/models
         PUT /api/v1/models/active""",
+    "audit-log": "GET /api/v1/audit",
     "statistics": """
         GET /api/v1/statistics/gender
         GET /api/v1/statistics/age
@@ -71,9 +81,24 @@ OPERATIONS = {
         GET /api/v1/statistics/agreement
         GET /api/v1/statistics/crosstab""",
 }
-CALLS = 12
-CALLS_WITHOUT_INPUT = 6
+CALLS = 14
+CALLS_WITHOUT_INPUT = 8
 """Where nothing but an id can be sent, more calls find no more."""
+NOBODY = None
+CALLERS: tuple[Role | str | None, ...] = (
+    "able",
+    Role.ADMIN,
+    "able",
+    Role.CLINICIAN,
+    Role.NURSE,
+    "able",
+    Role.ANALYST,
+    NOBODY,
+)
+"""Who calls, in turn: every role, nobody, and most often somebody whose role allows it."""
+
+
+GROUPS = {re.sub("{.+?}", "{}", endpoint): group for endpoint, group in GROUP_OF.items()}
 
 
 def operations_of(subject: str) -> list[tuple[str, str]]:
@@ -88,8 +113,12 @@ def user(clinic: Clinic) -> User:
 
 
 @pytest.fixture
-def admin_headers(clinic: Clinic, token_headers: Callable[[User], dict[str, str]]) -> dict[str, str]:
-    return token_headers(UserFactory(clinic=clinic, role=Role.ADMIN))
+def role_headers(
+    clinic: Clinic, headers: dict[str, str], token_headers: Callable[[User], dict[str, str]]
+) -> dict[Role | None, dict[str, str]]:
+    """The headers of somebody of each role, and of nobody."""
+    of_roles = {role: token_headers(UserFactory(clinic=clinic, role=role)) for role in Role}
+    return {**of_roles, Role.CLINICIAN: headers, NOBODY: {}}
 
 
 @pytest.fixture
@@ -109,8 +138,14 @@ def ids(
     client: FlaskClient, headers: dict[str, str], clinic: Clinic, records: Records, photograph: bytes
 ) -> dict[str, str]:
     """Ids that exist, so that more than 404 is reached."""
-    review = ReviewFactory(prediction__lesion_image__lesion__patient__clinic=clinic)
+    review = ReviewFactory(
+        prediction__lesion_image__lesion__patient__clinic=clinic,
+        prediction__lesion_image__sha256=hashlib.sha256(photograph).hexdigest(),
+    )
     lesion = review.lesion_image.lesion
+    file = records.stored(review.lesion_image.storage_key)
+    file.parent.mkdir(parents=True)
+    file.write_bytes(photograph)
     answer = send_image(client, lesion.public_id, headers, photograph).json
     return {
         "patient_id": answer["patient_id"],
@@ -146,6 +181,23 @@ def test_document_is_valid_when_checked(schema: schemathesis.schemas.BaseSchema)
 def test_document_asks_for_a_bearer_token_when_read(document: dict) -> None:
     assert document["security"] == [{"bearerToken": []}]
     assert document["components"]["securitySchemes"]["bearerToken"]["scheme"] == "bearer"
+
+
+def test_every_operation_names_its_permission_when_read(app: Flask, document: dict) -> None:
+    """As its guard asks for it: a person chooses the scopes of a token by it."""
+    asked = {
+        (method.lower(), re.sub("<(?:[^:>]+:)?([^>]+)>", r"{\1}", rule.rule)): getattr(
+            app.view_functions[rule.endpoint], PERMISSION_ATTRIBUTE, None
+        )
+        for rule in app.url_map.iter_rules()
+        for method in rule.methods or ()
+    }
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if method != "parameters":
+                named = operation.get("x-required-permission")
+                assert named is not None, (method, path)
+                assert named == asked[method, path], (method, path)
 
 
 def test_every_operation_tells_its_refusals_when_read(document: dict) -> None:
@@ -190,30 +242,44 @@ def test_statistics_say_what_they_count_when_read(document: dict) -> None:
 def test_answers_are_as_the_document_says_when_called_in_many_ways(
     schema: schemathesis.schemas.BaseSchema,
     document: dict,
-    headers: dict[str, str],
-    admin_headers: dict[str, str],
+    role_headers: dict[Role | None, dict[str, str]],
     ids: dict[str, str],
     subject: str,
 ) -> None:
-    """The operations of one subject share a database, which takes longer to make than a hundred calls."""
+    """With all checks: no 5xx, no answer that is not described, no authentication that is ignored.
+
+    The operations of one subject share a database, which takes longer to make than a hundred calls.
+    """
     for method, path in operations_of(subject):
         described = document["paths"][path][method.lower()]
         takes_input = "requestBody" in described or any(
             one["in"] == "query" for one in described.get("parameters", [])
         )
-        calls: list[int] = []
+        allowed = IN_GROUP[GROUPS[f"{method} {re.sub('{.+?}', '{}', path)}"]]
+        able = Role.CLINICIAN if Role.CLINICIAN in allowed else Role.ADMIN
+        answered: list[Role | None] = []
 
-        def call(case: Case, calls: list[int] = calls) -> None:
-            # Every other call is for a record that exists.
-            if len(calls) % 2 == 0:
+        def call(
+            case: Case,
+            answered: list[Role | None] = answered,
+            allowed: set[Role] = allowed,
+            able: Role = able,
+        ) -> None:
+            chosen = CALLERS[len(answered) % len(CALLERS)]
+            role = able if chosen == "able" else chosen
+            # Of every eight calls, six are for a record that exists.
+            exists = len(answered) % 8 not in (0, 5)
+            if exists:
                 case.path_parameters = {name: ids[name] for name in case.path_parameters or {}}
-            response = case.call_and_validate(
-                headers=admin_headers if subject == "models" else headers, excluded_checks=[BEYOND_A_SCHEMA]
-            )
-            calls.append(response.status_code)
+            response = case.call_and_validate(headers=role_headers[role], excluded_checks=[BEYOND_A_SCHEMA])
+            if exists and role is NOBODY:
+                assert response.status_code == 401
+            elif exists:
+                assert (response.status_code == 403) == (role not in allowed)
+            answered.append(role)
 
         run_many_ways(schema[path][method], call, examples=CALLS if takes_input else CALLS_WITHOUT_INPUT)
-        assert len(calls) >= 5, (method, path)
+        assert set(answered) == {*Role, NOBODY}, (method, path)
 
 
 def run_many_ways(operation: object, call: Callable[[Case], None], *, examples: int) -> None:

@@ -251,7 +251,7 @@ class TestLesions:
 def test_names_that_are_close_are_said_to_be_so_when_nobody_fits(browser: Browser) -> None:
     browser.fill_in("/patients/new", **TYPED)
 
-    page = browser.open("/patients?search=Gracia")
+    page = browser.search("Gracia")
 
     assert "Nobody fits “Gracia”; these names are close." in page.text
     assert "García, Ana" in page.text

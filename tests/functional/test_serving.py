@@ -27,11 +27,11 @@ def variables(tmp_path: Path) -> dict[str, str]:
     return {"INSTANCE_FOLDER": str(tmp_path / "instance"), "PORT": str(find_free_port()), "DEMO": "0"}
 
 
-def start(variables: dict[str, str]) -> tuple[int, str]:
-    """What the server says before it gives up, and its status."""
+def start(variables: dict[str, str], *command: str) -> tuple[int, str]:
+    """What the server says before it gives up, and its status; started by `flask serve` unless told otherwise."""
     known = ("SECRET_KEY", "DATABASE_URL", "HOST", "IMAGE_FOLDER", "ENVIRONMENT")
     done = subprocess.run(
-        [sys.executable, "-m", "flask", "serve"],
+        [sys.executable, *(command or ("-m", "flask", "serve"))],
         cwd=PROJECT_ROOT,
         env={name: value for name, value in os.environ.items() if name not in known} | variables,
         capture_output=True,
@@ -113,8 +113,35 @@ def test_newer_database_is_left_alone_when_its_revision_is_unknown(
     assert "newer version" in refusal(variables | {"DATABASE_URL": f"sqlite:///{path}"})
 
 
-def test_demo_is_not_opened_to_the_network_when_another_host_is_named(variables: dict[str, str]) -> None:
-    assert "HOST" in refusal(variables | {"DEMO": "1", "HOST": "0.0.0.0"})
+@pytest.mark.parametrize("command", [["-m", "flask", "--debug", "serve"], ["-m", "flask", "run", "--debug"]])
+def test_debugger_is_refused_when_in_production(
+    variables: dict[str, str], tmp_path: Path, command: list[str]
+) -> None:
+    status, said = start(
+        variables
+        | {
+            "ENVIRONMENT": "production",
+            "SECRET_KEY": "k" * 32,
+            "DATABASE_URL": f"sqlite:///{tmp_path / 'clinic.sqlite3'}",
+        },
+        *command,
+    )
+    assert status == 1
+    assert "FLASK_DEBUG: cannot be on in production" in said
+
+
+def test_development_server_is_refused_when_in_production(variables: dict[str, str], tmp_path: Path) -> None:
+    status, said = start(
+        variables
+        | {
+            "ENVIRONMENT": "production",
+            "SECRET_KEY": "k" * 32,
+            "DATABASE_URL": f"sqlite:///{tmp_path / 'clinic.sqlite3'}",
+        },
+        "wsgi.py",
+    )
+    assert status == 1
+    assert "flask serve" in said
 
 
 def test_every_wrong_setting_is_named_when_several_are(variables: dict[str, str]) -> None:

@@ -12,11 +12,40 @@ from melanoma_app import create_app
 from melanoma_app.security.authentication import PERMISSION_ATTRIBUTE
 from melanoma_app.security.permissions import Permission
 
-PUBLIC = {"static", "accounts.sign_in", "accounts.check_sign_in", "api-docs.openapi_json"}
-SIGNED_IN_ALONE = {"accounts.sign_out", "dashboard.api_page"}
+PUBLIC = {
+    "static",
+    "accounts.sign_in",
+    "accounts.check_sign_in",
+    "accounts.second_step",
+    "accounts.check_code",
+    "accounts.open_reset_link",
+    "accounts.set_password",
+    "accounts.check_set_password",
+    "api-docs.openapi_json",
+}
+SIGNED_IN_ALONE = {
+    "accounts.account",
+    "accounts.change_own_password",
+    "accounts.confirm_own_second_factor",
+    "accounts.end_other_sessions",
+    "accounts.end_session",
+    "accounts.end_token",
+    "accounts.make_token",
+    "accounts.new_recovery_codes",
+    "accounts.remove_own_second_factor",
+    "accounts.second_factor",
+    "accounts.set_up_second_factor",
+    "accounts.sign_out",
+    "accounts.tokens",
+    "dashboard.api_page",
+}
 ADDRESSES = """
 GET /
+GET /account
+GET /account/second-factor
+GET /account/tokens
 GET /api-docs
+GET /api/v1/audit
 GET /api/v1/images/<uuid:image_id>
 GET /api/v1/images/<uuid:image_id>/file
 GET /api/v1/images/<uuid:image_id>/report
@@ -29,6 +58,7 @@ GET /api/v1/openapi.json
 GET /api/v1/patients
 GET /api/v1/patients/<uuid:patient_id>
 GET /api/v1/patients/<uuid:patient_id>/consents
+GET /api/v1/patients/<uuid:patient_id>/export
 GET /api/v1/patients/<uuid:patient_id>/fhir
 GET /api/v1/patients/<uuid:patient_id>/timeline
 GET /api/v1/predictions/<uuid:prediction_id>
@@ -43,6 +73,9 @@ GET /api/v1/statistics/sites
 GET /api/v1/statistics/skin-types
 GET /api/v1/statistics/trend
 GET /api/v1/worklist
+GET /audit
+GET /audit.csv
+GET /clinic
 GET /crosstab
 GET /examinations
 GET /examinations.csv
@@ -63,17 +96,35 @@ GET /patients
 GET /patients.csv
 GET /patients/<uuid:public_id>
 GET /patients/<uuid:public_id>/edit
+GET /patients/<uuid:public_id>/erase
+GET /patients/<uuid:public_id>/export.zip
 GET /patients/<uuid:public_id>/fhir.json
 GET /patients/<uuid:public_id>/merge
 GET /patients/new
 GET /predictions/<uuid:public_id>
 GET /predictions/<uuid:public_id>/heat-map
+GET /research
+GET /set-password
+GET /set-password/<token>
 GET /sign-in
+GET /sign-in/code
 GET /static/<path:filename>
 GET /statistics.csv
+GET /users
+GET /users/<uuid:public_id>
+GET /users/new
 GET /worklist
 GET /worklist.csv
 GET /worklist/next
+POST /account/password
+POST /account/second-factor
+POST /account/second-factor/codes
+POST /account/second-factor/confirm
+POST /account/second-factor/remove
+POST /account/sessions/<uuid:public_id>/end
+POST /account/sessions/end-others
+POST /account/tokens
+POST /account/tokens/<uuid:public_id>/revoke
 POST /api/v1/images/<uuid:image_id>/checklists
 POST /api/v1/images/<uuid:image_id>/first-reads
 POST /api/v1/images/<uuid:image_id>/predictions
@@ -83,9 +134,14 @@ POST /api/v1/lesions/<uuid:lesion_id>/images
 POST /api/v1/merges/<uuid:merge_id>/revert
 POST /api/v1/patients
 POST /api/v1/patients/<uuid:patient_id>/consents
+POST /api/v1/patients/<uuid:patient_id>/erasure
 POST /api/v1/patients/<uuid:patient_id>/lesions
 POST /api/v1/patients/<uuid:patient_id>/merge
+POST /api/v1/patients/search
 POST /api/v1/reviews/<uuid:review_id>/addenda
+POST /audit
+POST /audit/verify
+POST /clinic
 POST /examinations/<uuid:public_id>/checklist
 POST /examinations/<uuid:public_id>/first-read
 POST /examinations/<uuid:public_id>/review
@@ -97,13 +153,25 @@ POST /merges/<uuid:public_id>/revert
 POST /models/<identifier>
 POST /patients/<uuid:public_id>/consents
 POST /patients/<uuid:public_id>/edit
+POST /patients/<uuid:public_id>/erase
 POST /patients/<uuid:public_id>/lesions
 POST /patients/<uuid:public_id>/merge
+POST /patients/<uuid:public_id>/merge/search
 POST /patients/check
 POST /patients/new
+POST /patients/search
+POST /research
 POST /reviews/<uuid:public_id>/addenda
+POST /set-password
 POST /sign-in
+POST /sign-in/code
 POST /sign-out
+POST /users/<uuid:public_id>
+POST /users/<uuid:public_id>/clear-second-factor
+POST /users/<uuid:public_id>/disable
+POST /users/<uuid:public_id>/enable
+POST /users/<uuid:public_id>/link
+POST /users/new
 PUT /api/v1/lesions/<uuid:lesion_id>
 PUT /api/v1/models/active
 PUT /api/v1/patients/<uuid:patient_id>

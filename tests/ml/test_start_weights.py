@@ -1,5 +1,6 @@
 """A network starts from the weights it was told to, or is refused in one line; and a phase trains its layers only."""
 
+import json
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -218,6 +219,44 @@ def test_network_is_refused_when_its_file_would_run_code(tiny_config: TrainingCo
 
     with pytest.raises(BenchError, match=r"start\.keras cannot be loaded"):
         build_with_start_weights(replace(tiny_config, weights="sha256:0"), path)
+
+
+def test_network_is_refused_when_it_names_code_from_outside(
+    tiny_config: TrainingConfig, tmp_path: Path
+) -> None:
+    """The configuration names a class that is no layer, as a file from outside may."""
+    path, trace = tmp_path / "elsewhere.keras", tmp_path / "trace"
+    inputs = keras.Input((4, 4, 3))
+    keras.Model(inputs, keras.layers.Flatten()(inputs), name="custom_cnn").save(path)
+    with zipfile.ZipFile(path) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    network = json.loads(contents["config.json"])
+    network["config"]["layers"][1] |= {
+        "module": "subprocess",
+        "class_name": "Popen",
+        "config": {"args": ["touch", str(trace)]},
+        "registered_name": None,
+    }
+    contents["config.json"] = json.dumps(network).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+
+    with pytest.raises(BenchError, match=r"elsewhere\.keras cannot be loaded"):
+        build_with_start_weights(replace(tiny_config, weights="sha256:0"), path)
+
+    assert not trace.exists()
+
+
+def test_file_is_refused_when_it_holds_a_whole_model_in_hdf5(
+    transfer_config: TrainingConfig, tmp_path: Path
+) -> None:
+    path = tmp_path / "whole.h5"
+    inputs = keras.Input((4, 4, 3))
+    keras.Model(inputs, keras.layers.Flatten()(inputs)).save(path)
+
+    with pytest.raises(BenchError, match=r"whole\.h5 holds a whole model"):
+        build_with_start_weights(replace(transfer_config, weights="sha256:0"), path)
 
 
 def test_network_is_refused_when_it_is_of_another_architecture(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from config import PROJECT_ROOT, ConfigurationError, Environment, Settings
+from config import PROJECT_ROOT, ConfigurationError, Settings
 
 SECRET = "0123456789abcdef0123456789abcdef"
 DATABASE = "mysql+pymysql://clinic:pw@db/clinic"
@@ -36,43 +36,6 @@ def test_every_wrong_variable_is_named_when_several_are_wrong(tmp_path: Path) ->
     }
 
     assert named_problems({"INSTANCE_FOLDER": str(tmp_path), **wrong}) == set(wrong)
-
-
-@pytest.mark.parametrize("missing", [("SECRET_KEY",), ("DATABASE_URL",), ("SECRET_KEY", "DATABASE_URL")])
-def test_secrets_are_asked_for_when_production_lacks_them(missing: tuple[str, ...]) -> None:
-    environ = {name: value for name, value in PRODUCTION.items() if name not in missing}
-
-    assert named_problems(environ) == set(missing)
-
-
-def test_secret_is_asked_for_when_it_is_blank_in_production() -> None:
-    assert named_problems({**PRODUCTION, "SECRET_KEY": "   "}) == {"SECRET_KEY"}
-
-
-def test_missing_secrets_are_named_when_another_variable_is_wrong_too() -> None:
-    assert named_problems({"ENVIRONMENT": "production", "PORT": "0"}) == {
-        "SECRET_KEY",
-        "DATABASE_URL",
-        "PORT",
-    }
-
-
-def test_demo_is_refused_when_in_production() -> None:
-    assert named_problems({**PRODUCTION, "DEMO": "1"}) == {"DEMO"}
-
-
-def test_demo_is_off_when_production_does_not_mention_it() -> None:
-    settings = Settings.from_environment(PRODUCTION)
-
-    assert settings.environment is Environment.PRODUCTION
-    assert settings.is_production
-    assert not settings.demo
-
-
-def test_no_file_is_written_when_in_production(tmp_path: Path) -> None:
-    Settings.from_environment({**PRODUCTION, "INSTANCE_FOLDER": str(tmp_path / "instance")})
-
-    assert not (tmp_path / "instance").exists()
 
 
 @pytest.mark.parametrize(("name", "value"), [("SECRET_KEY", SECRET), ("DATABASE_URL", DATABASE)])

@@ -15,6 +15,11 @@ ALLOWED = {
         "models:manage",
         "patients:merge",
         "records:export",
+        "users:manage",
+        "clinic:manage",
+        "audit:read",
+        "patients:erase",
+        "research:export",
     },
     Role.CLINICIAN: {
         "patients:read",

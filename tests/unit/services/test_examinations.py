@@ -55,7 +55,7 @@ def test_answer_is_the_released_models_when_asked_directly(
 def test_row_tells_what_was_scored_by_what_when_stored(
     lesion_id: uuid.UUID, actor: Actor, records: Records
 ) -> None:
-    examine(lesion_id, actor)
+    examine(lesion_id, actor, upload=draw_photograph())
 
     prediction, image = records.one(Prediction), records.one(LesionImage)
     model = records.one(ModelVersion)
