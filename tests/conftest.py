@@ -19,11 +19,12 @@ from config import PROJECT_ROOT, Settings
 from melanoma_app import create_app
 from melanoma_app.extensions import db
 from melanoma_app.model_shelf import PLOTS
-from melanoma_app.models import Clinic, LesionImage, Prediction, User
+from melanoma_app.models import Clinic, LesionImage, Patient, Prediction, User
 from melanoma_app.models.vocabulary import Role
 from melanoma_app.security.permissions import ROLE_PERMISSIONS
 from melanoma_app.services.actor import Actor
-from melanoma_app.services.count_check import rebuild_statistics
+from melanoma_app.services.counting import recount_patients
+from melanoma_app.services.record_totals import write_totals
 from melanoma_app.services.tokens import create_token
 from tests import databases, factories
 from tests.api import send_image
@@ -247,7 +248,12 @@ def recount(app: Flask) -> Callable[[], None]:
 
     def make_anew() -> None:
         with app.app_context():
-            rebuild_statistics()
+            for clinic_id in db.session.scalars(select(Clinic.id)).all():
+                ids = db.session.scalars(select(Patient.id).where(Patient.clinic_id == clinic_id)).all()
+                if ids:
+                    recount_patients(patient_ids=ids, clinic_id=clinic_id)
+                    write_totals(clinic_id=clinic_id)
+            db.session.commit()
 
     return make_anew
 

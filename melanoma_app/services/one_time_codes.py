@@ -25,8 +25,8 @@ STEP_S: Final = 30
 STEPS_EITHER_SIDE: Final = 1
 """Clocks differ and people type slowly (RFC 6238, 5.2)."""
 RECOVERY_CODES: Final = 10
-_RECOVERY_BYTES: Final = 10
-"""80 bits: nobody guesses that, so a fast hash will do (NIST SP 800-63B-4, 3.1.2.2, asks for 64)."""
+_RECOVERY_BYTES: Final = 15
+"""120 bits: nobody guesses that, so a fast hash will do (OWASP ASVS 5.0, 6.5.2, asks for 112)."""
 _RECOVERY_LENGTH: Final = _RECOVERY_BYTES * 8 // 5
 _GROUP: Final = 4
 

@@ -107,7 +107,7 @@ class TestEnrolment:
         codes = confirm_second_factor(code=Authenticator(secret).code(), actor=owner(), session_id=here.id)
 
         assert len(set(codes)) == 10
-        assert {len(code.replace("-", "")) for code in codes} == {16}  # 80 bits in base32
+        assert {len(code.replace("-", "")) for code in codes} == {24}  # 120 bits in base32
         assert count_recovery_codes(user=user) == 10
         stored = repr([vars(one) for one in records.all(RecoveryCode)])
         assert not [code for code in codes if code in stored or code.replace("-", "") in stored]
