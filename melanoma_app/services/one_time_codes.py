@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import logging
 import secrets
 from datetime import datetime
@@ -19,6 +18,7 @@ from sqlalchemy import CursorResult, delete, update
 from melanoma_app.extensions import db
 from melanoma_app.models import RecoveryCode, SecondFactor, User
 from melanoma_app.models.base import utc_now
+from melanoma_app.services.secret_digest import digest_secret
 
 STEP_S: Final = 30
 """RFC 6238's default, and all that authenticators agree on, as are SHA-1 and six digits."""
@@ -62,10 +62,6 @@ def decrypt_secret(stored: str) -> str | None:
         return None
 
 
-def _digest(code: str) -> str:
-    return hashlib.sha256(code.encode(errors="surrogatepass")).hexdigest()
-
-
 def take_step(factor: SecondFactor, code: str) -> bool:
     """Use a code of the authenticator up; the calling service commits.
 
@@ -95,7 +91,7 @@ def take_recovery_code(user: User, code: str) -> bool:
         update(RecoveryCode)
         .where(
             RecoveryCode.user_id == user.id,
-            RecoveryCode.code_sha256 == _digest(plain),
+            RecoveryCode.code_sha256 == digest_secret(plain),
             RecoveryCode.used_at.is_(None),
         )
         .values(used_at=utc_now())
@@ -128,5 +124,5 @@ def draw_recovery_codes(user: User) -> list[str]:
         base64.b32encode(secrets.token_bytes(_RECOVERY_BYTES)).decode("ascii").lower()
         for _ in range(RECOVERY_CODES)
     ]
-    db.session.add_all(RecoveryCode(user_id=user.id, code_sha256=_digest(code)) for code in plain)
+    db.session.add_all(RecoveryCode(user_id=user.id, code_sha256=digest_secret(code)) for code in plain)
     return ["-".join(code[start : start + _GROUP] for start in range(0, len(code), _GROUP)) for code in plain]

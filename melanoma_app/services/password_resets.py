@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import uuid
 from datetime import timedelta
@@ -20,6 +19,7 @@ from melanoma_app.models.vocabulary import AuditAction
 from melanoma_app.services.actor import Actor
 from melanoma_app.services.audit import lock_chain, record_event
 from melanoma_app.services.passwords import check_new_password, hash_password
+from melanoma_app.services.secret_digest import digest_secret
 from melanoma_app.services.sessions import revoke_all_sessions
 from melanoma_app.services.sign_in_holds import forget_failures
 
@@ -72,7 +72,10 @@ def add_password_reset(*, user: User, actor: Actor | None, chain: AuditChain) ->
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     db.session.add(
         PasswordReset(
-            user_id=user.id, token_sha256=_digest(token), created_at=now, expires_at=now + RESET_LIFETIME
+            user_id=user.id,
+            token_sha256=digest_secret(token),
+            created_at=now,
+            expires_at=now + RESET_LIFETIME,
         )
     )
     record_event(
@@ -89,7 +92,7 @@ def find_password_reset(*, token: str) -> User | None:
     found = db.session.scalars(
         select(PasswordReset)
         .where(
-            PasswordReset.token_sha256 == _digest(token),
+            PasswordReset.token_sha256 == digest_secret(token),
             PasswordReset.used_at.is_(None),
             PasswordReset.expires_at > utc_now(),
         )
@@ -142,7 +145,7 @@ def _take(token: str) -> bool:
     taken = db.session.execute(
         update(PasswordReset)
         .where(
-            PasswordReset.token_sha256 == _digest(token),
+            PasswordReset.token_sha256 == digest_secret(token),
             PasswordReset.used_at.is_(None),
             PasswordReset.expires_at > now,
         )
@@ -157,7 +160,3 @@ def _dead_link() -> NotFoundError:
         "This link does not work: it was used already, a newer one was made, or it is older than an hour. "
         "Ask an administrator of your clinic for a new one."
     )
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()

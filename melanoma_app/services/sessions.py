@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import uuid
 from datetime import timedelta
@@ -20,6 +19,7 @@ from melanoma_app.models.base import utc_now
 from melanoma_app.models.vocabulary import AuditAction
 from melanoma_app.services.actor import Actor
 from melanoma_app.services.audit import lock_chain, record_event
+from melanoma_app.services.secret_digest import digest_secret
 
 LAST_SEEN_RESOLUTION: Final = timedelta(minutes=1)
 """How exactly the last use is kept: not every request writes."""
@@ -66,7 +66,7 @@ def open_session(
         UserSession(
             public_id=uuid.uuid4(),
             user_id=user.id,
-            token_sha256=_digest(token),
+            token_sha256=digest_secret(token),
             created_at=now,
             last_seen_at=now,
             expires_at=now + _longest(),
@@ -99,7 +99,7 @@ def find_session(*, token: str) -> UserSession | None:
         select(UserSession)
         .join(UserSession.user)
         .where(
-            UserSession.token_sha256 == _digest(token),
+            UserSession.token_sha256 == digest_secret(token),
             UserSession.revoked_at.is_(None),
             UserSession.expires_at > now,
             UserSession.last_seen_at > now - _longest_unused(),
@@ -119,7 +119,7 @@ def explain_end(*, token: str) -> SessionEnd | None:
     Asked only once `find_session` has found none, so that the page can say what happened.
     """
     found = db.session.scalars(
-        select(UserSession).where(UserSession.token_sha256 == _digest(token))
+        select(UserSession).where(UserSession.token_sha256 == digest_secret(token))
     ).one_or_none()
     if found is None:
         return None
@@ -230,7 +230,3 @@ def _longest() -> timedelta:
 
 def _longest_unused() -> timedelta:
     return cast(timedelta, current_app.config["SESSION_IDLE_LIFETIME"])
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()

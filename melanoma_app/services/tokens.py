@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import uuid
 from collections.abc import Collection
@@ -22,6 +21,7 @@ from melanoma_app.models.vocabulary import AuditAction
 from melanoma_app.security.permissions import ROLE_PERMISSIONS, Permission
 from melanoma_app.services.actor import Actor
 from melanoma_app.services.audit import record_event
+from melanoma_app.services.secret_digest import digest_secret
 from melanoma_app.services.text import tidy_text
 
 SECRET_PREFIX: Final = "mel_"  # noqa: S105 (what every secret begins with, so that scanners of code find a lost one)
@@ -90,7 +90,7 @@ def create_token(
         user_id=user.id,
         name=name,
         scopes=granted,
-        token_sha256=_digest(secret),
+        token_sha256=digest_secret(secret),
         expires_at=utc_now() + lifetime,
     )
     db.session.add(token)
@@ -115,7 +115,9 @@ def find_token(*, token: str) -> ApiToken | None:
     found = db.session.scalars(
         select(ApiToken)
         .where(
-            ApiToken.token_sha256 == _digest(token), ApiToken.revoked_at.is_(None), ApiToken.expires_at > now
+            ApiToken.token_sha256 == digest_secret(token),
+            ApiToken.revoked_at.is_(None),
+            ApiToken.expires_at > now,
         )
         .options(joinedload(ApiToken.user).joinedload(User.clinic))
     ).one_or_none()
@@ -238,7 +240,3 @@ def _check_name_and_lifetime(name: str, lifetime: timedelta) -> None:
 
 def _is_stale(last_used_at: datetime | None, now: datetime) -> bool:
     return last_used_at is None or now - last_used_at > _USE_RESOLUTION
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
