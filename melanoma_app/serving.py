@@ -32,6 +32,7 @@ from melanoma_app.services.count_check import count_what_is_uncounted
 from melanoma_app.services.demo import find_demo_account, is_demo_wanted
 from melanoma_app.services.file_removal import remove_noted_files
 from melanoma_app.services.model_activation import check_active_model
+from melanoma_app.web_worker import WebWorker
 from ml.inference import ModelIntegrityError
 
 REQUEST_TIMEOUT_S: Final = 60
@@ -264,7 +265,7 @@ class _Gunicorn(BaseApplication):
             "bind": f"{_bracketed(self._settings.host)}:{self._settings.port}",
             "workers": self._settings.web_processes,
             "threads": self._settings.web_threads,
-            "worker_class": "gthread",
+            "worker_class": WebWorker,
             "timeout": REQUEST_TIMEOUT_S,
             "loglevel": "warning",
             "forwarded_allow_ips": "",  # TRUSTED_PROXIES alone says whom X-Forwarded-Proto is believed

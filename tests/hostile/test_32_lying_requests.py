@@ -116,6 +116,27 @@ def test_server_answers_when_many_senders_fall_silent(wire: Wire, lesion: Lesion
     assert time.monotonic() - started < 15
 
 
+def test_server_answers_others_when_those_it_refused_do_not_hang_up(wire: Wire) -> None:
+    """Gunicorn's own worker waits two seconds for each, in the thread that accepts the rest."""
+    started = time.monotonic()
+    refused = [wire.ask(wire.head("/sign-in", "Content-Length: many")) for _ in range(5)]
+
+    assert wire.ask(wire.head("/sign-in", method="GET")) == 200
+    assert time.monotonic() - started < LONGEST_S
+    assert refused == [400] * 5
+
+
+def test_refused_sender_may_finish_when_it_sends_on(wire: Wire) -> None:
+    """Else its kernel could throw the answer away with the rest of what it sent."""
+    sender = wire.connect()
+    sender.sendall(wire.head("/sign-in", "Content-Length: many"))
+    time.sleep(0.2)
+    for _ in range(4):
+        sender.sendall(bytes(1000))
+
+    assert sender.recv(100_000).startswith(b"HTTP/1.1 400 ")
+
+
 def test_slow_sender_is_told_when_the_time_is_up(wire: Wire, lesion: Lesion, records: Records) -> None:
     started = time.monotonic()
 
