@@ -1,19 +1,27 @@
-# The web image: the app and its released models, without TensorFlow.
-FROM python:3.11-slim
+# The web image: the app and its released models, without TensorFlow. It also runs the worker and the commands.
+FROM python:3.11.13-slim-bookworm AS packages
 
-ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-WORKDIR /app
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1
+COPY requirements/web.txt /web.txt
+# Every package is a wheel and is held against its hash; nothing is compiled here.
+RUN python -m venv /opt/venv \
+    && /opt/venv/bin/pip install --no-cache-dir --require-hashes --only-binary :all: --requirement /web.txt
 
-# What sets the type of PDF reports. DejaVu has the Latin, Greek, Cyrillic, Armenian, Georgian, Hebrew and Arabic scripts;
-# for names in others add fonts-noto-cjk or fonts-noto-core.
+FROM python:3.11.13-slim-bookworm
+
+# What sets the type of PDF reports, and the database's own tools for `flask backup`. DejaVu has the Latin, Greek,
+# Cyrillic, Armenian, Georgian, Hebrew and Arabic scripts; for names in others add fonts-noto-cjk or fonts-noto-core.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
-        libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core \
+        libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core mariadb-client \
     && rm -rf /var/lib/apt/lists/*
 
-COPY requirements/web.txt requirements/web.txt
-RUN pip install --no-cache-dir --require-hashes --requirement requirements/web.txt
+# The volumes take their owner from the folders that they are first mounted on.
+RUN useradd --system --uid 10001 --user-group --no-create-home clinic \
+    && install -d -o clinic -g clinic -m 0700 /var/lib/clinic /var/lib/clinic/images /var/lib/clinic/objects /var/backups/clinic
 
+WORKDIR /app
+COPY --from=packages /opt/venv /opt/venv
 COPY config.py wsgi.py ./
 COPY melanoma_app melanoma_app
 COPY migrations migrations
@@ -21,10 +29,9 @@ COPY ml ml
 COPY static static
 COPY templates templates
 
-# The volume for the images takes its owner from the folder it is mounted on.
-RUN useradd --system --uid 10001 --user-group clinic && install -d -o clinic -g clinic /var/lib/clinic /var/lib/clinic/images
 USER clinic
-ENV ENVIRONMENT=production INSTANCE_FOLDER=/var/lib/clinic HOST=0.0.0.0
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 FLASK_SKIP_DOTENV=1 \
+    ENVIRONMENT=production INSTANCE_FOLDER=/var/lib/clinic HOST=0.0.0.0 HOME=/tmp XDG_CACHE_HOME=/tmp
 
 EXPOSE 5000
 CMD ["flask", "serve"]

@@ -6,10 +6,10 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 # The app reads the .env beside it; flask by itself would also take one from a folder above.
 export FLASK_SKIP_DOTENV := 1
 
-.PHONY: help run test check train lock
+.PHONY: help run test cluster-test check train lock
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 run: ## Set up what is missing, then serve on http://localhost:5000
 	@$(PYTHON) .ci/setup.py web
@@ -19,6 +19,11 @@ test: ## Run every test, on SQLite, on MariaDB and in a browser (ARGS="-k search
 	@$(PYTHON) .ci/setup.py all
 	@bash .ci/install_test_servers
 	@$(VENV)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+cluster-test: ## Start proxy, two web servers, workers, MariaDB and Redis here, do the main job and kill parts
+	@$(PYTHON) .ci/setup.py all
+	@bash .ci/install_test_servers cluster
+	@$(VENV)/python -m pytest -m cluster tests/cluster --verbose $(ARGS)
 
 check: ## Lint, types, layers, templates, known vulnerabilities
 	@$(PYTHON) .ci/setup.py all

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 from sqlalchemy.engine import make_url
@@ -18,8 +19,14 @@ PROJECT_ROOT: Final = Path(__file__).resolve().parent
 MINIMUM_SECRET_LENGTH: Final = 32
 """Characters; 32 random hexadecimal digits are 128 bits, the least OWASP ASVS 5.0 (11.2.3) asks of a key."""
 SUPPORTED_DRIVERS: Final = ("sqlite", "mysql+pymysql")
-SECRETS: Final = ("SECRET_KEY", "DATABASE_URL")
+BUCKET_ADDRESS: Final = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()-]+)*/?\Z"
+"""The names that Amazon allows ("General purpose bucket naming rules"), and the signs it calls safe in keys."""
+REQUIRED: Final = ("SECRET_KEY", "DATABASE_URL")
+"""Settings without a default in production."""
+SECRETS: Final = (*REQUIRED, "REDIS_URL", "RATE_LIMIT_STORAGE_URL", "METRICS_TOKEN")
 """Settings that may also come from a file named in `<NAME>_FILE` (as container engines hand out secrets)."""
+S3_KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+"""So may these, which are not always needed: boto3 has ways of its own, such as the machine's role."""
 
 
 class ConfigurationError(RuntimeError):
@@ -44,6 +51,14 @@ def _check_database_url(value: str) -> None:
         raise ValidationError(f"must start with one of {', '.join(SUPPORTED_DRIVERS)}, not {driver!r}")
 
 
+def _check_web_address(value: str) -> None:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValidationError("must be an address such as https://s3.example.org")
+    if parts.username or parts.password:
+        raise ValidationError("holds a password; give it in AWS_SECRET_ACCESS_KEY")
+
+
 class _SettingsSchema(Schema):
     """The variables as they stand in the environment: one field each, in the order of `.env.example`."""
 
@@ -57,6 +72,20 @@ class _SettingsSchema(Schema):
     database_url = fields.String(validate=_check_database_url, data_key="DATABASE_URL")
     instance_folder = fields.String(load_default="instance", data_key="INSTANCE_FOLDER")
     image_folder = fields.String(data_key="IMAGE_FOLDER")
+    image_store_url = fields.String(
+        load_default="",
+        validate=validate.Regexp(
+            BUCKET_ADDRESS, error="is not a bucket such as s3://clinic-images/photographs"
+        ),
+        data_key="IMAGE_STORE_URL",
+    )
+    s3_endpoint_url = fields.String(load_default="", validate=_check_web_address, data_key="S3_ENDPOINT_URL")
+    s3_region = fields.String(load_default="", data_key="S3_REGION")
+    s3_encryption = fields.String(
+        load_default="", validate=validate.OneOf(["AES256", "aws:kms"]), data_key="S3_ENCRYPTION"
+    )
+    aws_access_key_id = fields.String(load_default="", data_key="AWS_ACCESS_KEY_ID")
+    aws_secret_access_key = fields.String(load_default="", data_key="AWS_SECRET_ACCESS_KEY")
     model_folder = fields.String(load_default="ml/released", data_key="MODEL_FOLDER")
     model_name = fields.String(load_default="mobilenet_v2", data_key="MODEL_NAME")
     host = fields.String(load_default="127.0.0.1", data_key="HOST")
@@ -77,6 +106,17 @@ class _SettingsSchema(Schema):
         load_default=30, validate=validate.Range(1, 480), data_key="SESSION_IDLE_MINUTES"
     )
     sign_in_rate_limit = fields.String(load_default="10 per minute", data_key="SIGN_IN_RATE_LIMIT")
+    redis_url = fields.String(
+        load_default="",
+        validate=validate.Regexp(r"rediss?://.+", error="is not an address such as redis://127.0.0.1:6379/0"),
+        data_key="REDIS_URL",
+    )
+    metrics_token = fields.String(
+        load_default="", validate=validate.Length(min=MINIMUM_SECRET_LENGTH), data_key="METRICS_TOKEN"
+    )
+    worker_metrics_port = fields.Integer(
+        load_default=0, validate=validate.Range(1, 65535), data_key="WORKER_METRICS_PORT"
+    )
     rate_limit_storage_url = fields.String(load_default="memory://", data_key="RATE_LIMIT_STORAGE_URL")
 
 
@@ -93,6 +133,12 @@ class Settings:
     database_url: str = field(repr=False)
     instance_folder: Path
     image_folder: Path
+    image_store_url: str
+    s3_endpoint_url: str
+    s3_region: str
+    s3_encryption: str
+    aws_access_key_id: str
+    aws_secret_access_key: str = field(repr=False)
     model_folder: Path
     model_name: str
     host: str
@@ -107,6 +153,9 @@ class Settings:
     session_hours: int
     session_idle_minutes: int
     sign_in_rate_limit: str
+    redis_url: str = field(repr=False)
+    metrics_token: str = field(repr=False)
+    worker_metrics_port: int
     rate_limit_storage_url: str
 
     @property
@@ -138,12 +187,14 @@ class Settings:
             problems |= {name: " ".join(messages) for name, messages in error.messages_dict.items()}
         if given.get("ENVIRONMENT") == Environment.PRODUCTION.value:
             problems |= {
-                name: "is missing; production has no default for it" for name in SECRETS if name not in given
+                name: "is missing; production has no default for it" for name in REQUIRED if name not in given
             }
             if values.get("demo"):
                 problems["DEMO"] = "cannot be on in production: it makes an account"
             if given.get("FLASK_DEBUG", "0").lower() not in ("0", "false", "no"):
                 problems["FLASK_DEBUG"] = "cannot be on in production: it shows the inside of the app"
+        if "IMAGE_STORE_URL" in given and len(given.keys() & set(S3_KEYS)) == 1:
+            problems |= {name: "is missing; its twin is set" for name in S3_KEYS if name not in given}
         if problems:
             lines = "\n".join(f"  {name}: {problems[name]}" for name in sorted(problems))
             raise ConfigurationError(f"These settings need attention (see .env.example):\n{lines}")
@@ -151,7 +202,7 @@ class Settings:
 
 
 def _with_secret_files(given: dict[str, str], problems: dict[str, str]) -> dict[str, str]:
-    for name in SECRETS:
+    for name in (*SECRETS, *S3_KEYS):
         path = given.get(f"{name}_FILE")
         if path is None:
             continue

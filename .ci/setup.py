@@ -103,6 +103,8 @@ def _make_venv() -> None:
     ensurepip = importlib.util.find_spec("ensurepip")  # Debian packs it apart from Python
     if ensurepip is None or not ensurepip.has_location:
         sys.exit("Python's venv module is incomplete here; install it: apt install python3-venv")
+    if VENV.is_symlink():  # to make it anew would empty the folder that it leads to
+        sys.exit(f"{VENV} is a link. Remove it, then try again.")
     print("Making .venv ...", flush=True)
     try:
         venv.EnvBuilder(clear=True, symlinks=True, with_pip=True).create(VENV)

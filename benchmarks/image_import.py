@@ -206,6 +206,7 @@ def measure_one_by_one(photographs: Path) -> Speed:
 def measure_import(photographs: Path, count: int) -> tuple[Speed, Speed]:
     """The speed of the first and of a second import of the same manifest."""
     from melanoma_app.services.image_import import import_images
+    from melanoma_app.services.image_import_files import photographs_in
     from melanoma_app.services.image_manifest import MANIFEST_COLUMNS
     from melanoma_app.services.import_errors import ErrorFile
     from melanoma_app.services.import_tables import open_table
@@ -218,7 +219,9 @@ def measure_import(photographs: Path, count: int) -> tuple[Speed, Speed]:
                     path=photographs / "manifest.csv", columns=MANIFEST_COLUMNS, takes_others=True
                 )
                 with ErrorFile(table) as errors:
-                    summary = import_images(table=table, folder=photographs, errors=errors, actor=actor)
+                    summary = import_images(
+                        table=table, photographs=photographs_in(photographs), errors=errors, actor=actor
+                    )
             if (summary.already_there if is_there else summary.added) != count:
                 raise SystemExit(f"the import went wrong: {summary}")
     return speeds[0], speeds[1]

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import click
-from sqlalchemy.exc import OperationalError
 
-from melanoma_app.command_group import CommandGroup
-from melanoma_app.errors import UnavailableError
+from melanoma_app.command_group import CommandGroup, asking, watched
 from melanoma_app.extensions import image_storage
 from melanoma_app.services.backup import count_files, create_backup, describe_backup
 from melanoma_app.services.backup_archive import verify_archive
 from melanoma_app.services.backup_encryption import read_key
 from melanoma_app.services.backup_restore import find_what_is_there, restore_backup
 
-_T = TypeVar("_T")
 backup = CommandGroup("backup", help="The database and all photographs, in one archive.")
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -47,7 +40,7 @@ _key = click.option("--key", "key_file", type=_FILE, help="The file with the key
 )
 def create_command(folder: Path, key_file: Path | None, keep: int | None, notes_log_position: bool) -> None:
     """Write an archive into FOLDER while the clinic works; the last line of the output is JSON."""
-    with _watched("Photographs", _asking(count_files)) as report:
+    with watched("Photographs", asking(count_files)) as report:
         made = create_backup(
             folder=folder,
             store=image_storage.store,
@@ -73,7 +66,7 @@ def create_command(folder: Path, key_file: Path | None, keep: int | None, notes_
 @_key
 def verify_command(archive: Path, key_file: Path | None) -> None:
     """Read all of ARCHIVE, and name whatever is damaged, missing or does not belong there."""
-    with _watched("Reading", archive.stat().st_size) as report:
+    with watched("Reading", archive.stat().st_size) as report:
         manifest, faults = verify_archive(
             archive, key=read_key(key_file) if key_file else None, report=report
         )
@@ -100,11 +93,11 @@ def restore_command(archive: Path, key_file: Path | None, is_replacing: bool, pr
     """Put ARCHIVE back into an empty database and image folder, and check everything; the last line is JSON."""
     key = read_key(key_file) if key_file else None
     replaced = None
-    there = _asking(lambda: find_what_is_there(store=image_storage.store))
+    there = asking(lambda: find_what_is_there(store=image_storage.store))
     if is_replacing and there:
         click.echo(f"All records and photographs here are lost: {', '.join(there)}.")
         replaced = click.prompt("Type one of these names to go on")
-    with _watched("Reading, then restoring", 2 * archive.stat().st_size) as report:
+    with watched("Reading, then restoring", 2 * archive.stat().st_size) as report:
         restored = restore_backup(
             archive=archive,
             store=image_storage.store,
@@ -138,31 +131,3 @@ def restore_command(archive: Path, key_file: Path | None, is_replacing: bool, pr
 
 def _describe(records: dict[str, int], images: int) -> str:
     return f"{sum(records.values())} rows in {len(records)} tables, {images} files of photographs"
-
-
-def _asking(question: Callable[[], _T]) -> _T:
-    try:
-        return question()
-    except OperationalError as error:
-        raise _explain(error) from error
-
-
-@contextmanager
-def _watched(label: str, length: int) -> Iterator[Callable[[int], object]]:
-    """A progress bar where somebody watches."""
-    bar = click.progressbar(
-        length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty(), show_pos=False
-    )
-    try:
-        with bar:
-            yield bar.update
-    except OperationalError as error:
-        raise _explain(error) from error
-
-
-def _explain(error: OperationalError) -> UnavailableError:
-    """What the server says: that it is not there, or that the account lacks a right."""
-    reason = error.orig.args[-1] if error.orig and error.orig.args else "no reason given"
-    return UnavailableError(
-        f"The database does not answer, or refuses ({reason}). Start it, or correct DATABASE_URL."
-    )

@@ -12,7 +12,9 @@ from melanoma_app.account_commands import tokens, users
 from melanoma_app.audit_commands import audit
 from melanoma_app.backup_commands import backup
 from melanoma_app.command_group import CommandGroup, find_active_user
+from melanoma_app.doctor_commands import add_doctor
 from melanoma_app.import_commands import imports
+from melanoma_app.job_commands import jobs
 from melanoma_app.services.actor import Actor
 from melanoma_app.services.count_check import count_all_patients, rebuild_statistics, verify_statistics
 from melanoma_app.services.demo import load_demo
@@ -27,8 +29,9 @@ demo = CommandGroup("demo", help="Synthetic records to look around in.")
 
 def register_commands(app: Flask, settings: Settings) -> None:
     """Add the commands to `flask`."""
-    for group in (users, tokens, models, audit, statistics, imports, storage, backup, demo):
+    for group in (users, tokens, models, audit, statistics, imports, jobs, storage, backup, demo):
         app.cli.add_command(group)
+    add_doctor(app, settings)
 
     @app.cli.command("serve")
     def serve() -> None:

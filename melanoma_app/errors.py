@@ -109,10 +109,24 @@ class UnavailableError(ClinicError):
     retry_after_s: ClassVar = 30
 
 
+class FileMissingError(UnavailableError):
+    """The image store works, but does not have this file."""
+
+
 class BusyError(UnavailableError):
     """More photographs come in than this process takes at once; in a moment there is room again."""
 
     retry_after_s: ClassVar = 3
+
+
+class JobStoppedError(ClinicError):
+    """A job cannot be brought to its end: what it was begun for is no longer so."""
+
+    status = HTTPStatus.CONFLICT
+
+
+class JobPausedError(UnavailableError):
+    """A job has to wait until something that it needs works again."""
 
 
 def register_error_handlers(app: Flask) -> None:
@@ -122,13 +136,30 @@ def register_error_handlers(app: Flask) -> None:
     app.register_error_handler(CSRFError, _answer_stale_form)
     app.register_error_handler(RecursionError, _answer_endless_nesting)
     app.register_error_handler(DBAPIError, _answer_database_failure)
+    app.after_request(_say_when_to_try_again)
 
 
-def _answer_clinic_error(error: ClinicError) -> Response:
+def _say_when_to_try_again(response: Response) -> Response:
+    """Also where a page shows a refusal beside its own form."""
+    if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers.setdefault("Retry-After", str(UnavailableError.retry_after_s))
+    return response
+
+
+def log_failure(error: ClinicError) -> None:
+    """Log what does not work; a page that shows a refusal beside its own form calls this.
+
+    Args:
+        error: The refusal; what a person can mend is not logged.
+    """
     if isinstance(error, BusyError):
         logger.warning("busy: %s", error)
     elif error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("unavailable: %s", error, exc_info=error.__cause__)
+
+
+def _answer_clinic_error(error: ClinicError) -> Response:
+    log_failure(error)
     response = _answer(error.status, error.message, error.fields)
     if isinstance(error, UnavailableError):
         response.headers["Retry-After"] = str(error.retry_after_s)
@@ -239,7 +270,5 @@ def _answer(status: HTTPStatus, message: str, fields: dict[str, Any]) -> Respons
             # Who is signed in stands in the database, which may be what has failed: the page does not ask.
             g.user_session = None
         response = make_response(render_template("errors/error.html", status=status, message=message))
-    if status is HTTPStatus.SERVICE_UNAVAILABLE:
-        response.headers["Retry-After"] = "30"
     response.status_code = status
     return response

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -14,12 +15,20 @@ from flask_limiter import Limiter
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
+from limits.storage import MemoryStorage, Storage
+from limits.strategies import FixedWindowRateLimiter, RateLimiter
 
 from melanoma_app.errors import BusyError
+from melanoma_app.instruments import Metrics
+from melanoma_app.job_queue import JobQueue
 from melanoma_app.model_shelf import ModelShelf
 from melanoma_app.models import Base
-from melanoma_app.storage import ImageStore, LocalImageStore
+from melanoma_app.storage import ImageStore, S3Access, open_store
 
+logger = logging.getLogger(__name__)
+
+REDIS_WAIT_S: Final = 1
+"""Redis answers within a millisecond or is in trouble; a sign-in waits no longer for it."""
 DECODING_WAIT_S: Final = 10
 """A photograph takes half a second; who has waited so long is better told."""
 
@@ -42,9 +51,20 @@ class ReleasedClassifier:
 class ImageStorage:
     """The image store the settings ask for."""
 
-    def init_app(self, app: Flask, *, folder: Path) -> None:
-        """Use a local folder."""
-        app.extensions["image_store"] = LocalImageStore(folder)
+    def init_app(self, app: Flask, *, place: str, access: S3Access) -> None:
+        """Use a folder, or a bucket."""
+        app.extensions["image_store_place"], app.extensions["image_store_access"] = place, access
+        app.extensions["image_store"] = self.open(place, app=app)
+
+    def open(self, place: str, *, app: Flask | None = None) -> ImageStore:
+        """The store at some place, reached as the app's own would be."""
+        return open_store(place, access=(app or current_app).extensions["image_store_access"])
+
+    @property
+    def place(self) -> str:
+        """Where the current app's store is: `s3://bucket/prefix` or a folder."""
+        place: str = current_app.extensions["image_store_place"]
+        return place
 
     @property
     def store(self) -> ImageStore:
@@ -74,9 +94,43 @@ class Decoding:
                 "again in a few seconds."
             )
         try:
-            yield
+            with metrics.decoding_one():
+                yield
         finally:
             slots.release()
+
+
+class Attempts:
+    """Where failed attempts are counted: Redis for all processes; while it does not answer, this process's memory.
+
+    Signing in must work without Redis. Guesses are then counted by each process for itself, so that one gets through as
+    many times more as there are processes; the holds of accounts stand in the database and are the same as ever.
+    """
+
+    def init_app(self, app: Flask) -> None:
+        """Have the process's own counts ready."""
+        app.extensions["own_attempts"] = MemoryStorage()
+
+    @property
+    def storage(self) -> Storage:
+        """The counts that can be used now."""
+        own: Storage = current_app.extensions["own_attempts"]
+        if limiter.storage.check():
+            return limiter.storage
+        logger.warning("Redis does not answer, so this process counts attempts for itself")
+        return own
+
+    @property
+    def limiter(self) -> RateLimiter:
+        """Limits by these counts."""
+        return FixedWindowRateLimiter(self.storage)
+
+
+def limit_storage_options(url: str) -> dict[str, int]:
+    """How long to wait for the storage of the limits; memory needs no such thing."""
+    if not url.startswith("redis"):
+        return {}
+    return {"socket_connect_timeout": REDIS_WAIT_S, "socket_timeout": REDIS_WAIT_S}
 
 
 def _remote_address() -> str:
@@ -86,7 +140,11 @@ def _remote_address() -> str:
 db = SQLAlchemy(model_class=Base, disable_autonaming=True, session_options={"expire_on_commit": False})
 migrate = Migrate()
 csrf = CSRFProtect()
-limiter = Limiter(key_func=_remote_address, headers_enabled=True)
+# Without Redis Flask-Limiter counts in memory, by the same limits, and looks for Redis again after 1 to 32 s.
+limiter = Limiter(key_func=_remote_address, headers_enabled=True, in_memory_fallback_enabled=True)
+attempts = Attempts()
 classifier = ReleasedClassifier()
 image_storage = ImageStorage()
+metrics = Metrics()
 decoding = Decoding()
+job_queue = JobQueue()

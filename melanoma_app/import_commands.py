@@ -16,8 +16,11 @@ from sqlalchemy.exc import OperationalError
 
 from melanoma_app.command_group import CommandGroup, find_active_user
 from melanoma_app.errors import UnavailableError
+from melanoma_app.job_commands import tell_of_new
 from melanoma_app.services.actor import Actor
 from melanoma_app.services.image_import import import_images
+from melanoma_app.services.image_import_files import photographs_in
+from melanoma_app.services.image_import_jobs import start_image_import
 from melanoma_app.services.image_manifest import MANIFEST_COLUMNS
 from melanoma_app.services.import_errors import ErrorFile
 from melanoma_app.services.import_tables import Column, ImportTable, open_table
@@ -65,14 +68,24 @@ def import_patients_command(file: Path, username: str, is_dry_run: bool) -> None
     help="The day of photographs whose row names none, as 2026-03-31.",
 )
 @_dry_run
+@click.option(
+    "--in-background", "is_job", is_flag=True, help="Begin a job, and leave the work to it: see `flask jobs`."
+)
 def import_images_command(
-    folder: Path, manifest: Path, username: str, default_day: datetime | None, is_dry_run: bool
+    folder: Path, manifest: Path, username: str, default_day: datetime | None, is_dry_run: bool, is_job: bool
 ) -> None:
     """Take in the photographs of a folder that a manifest lists; those that are there already are passed over."""
+    if is_job and is_dry_run:
+        raise click.UsageError("A dry run writes nothing, so it is no job. Leave one of the two out.")
+    if is_job:
+        day = default_day.date() if default_day else None
+        actor = Actor(user=find_active_user(username))
+        tell_of_new(start_image_import(manifest=manifest, folder=folder, default_day=day, actor=actor))
+        return
     with _opened(manifest, MANIFEST_COLUMNS, takes_others=True) as (table, errors, on_rows):
         summary = import_images(
             table=table,
-            folder=folder,
+            photographs=photographs_in(folder),
             errors=errors,
             actor=Actor(user=find_active_user(username)),
             default_day=default_day.date() if default_day else None,

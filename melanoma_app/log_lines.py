@@ -12,7 +12,10 @@ from flask.logging import wsgi_errors_stream
 
 
 class LineFormatter(logging.Formatter):
-    """Writes a record as one line: line ends and other control characters, also those of a traceback, are escaped."""
+    """Writes a record as one line: line ends and other control characters, also those of a traceback, are escaped.
+
+    What stands in a record's `fields` (`extra={"fields": {…}}`) becomes fields of the line, to be searched and counted.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
@@ -22,6 +25,7 @@ class LineFormatter(logging.Formatter):
             "logger": record.name,
             "request_id": g.get("request_id", "") if has_request_context() else "",
             "message": record.getMessage(),
+            **getattr(record, "fields", {}),
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)

@@ -25,7 +25,9 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from werkzeug.serving import WSGIRequestHandler, is_running_from_reloader, run_simple
 
 from config import PROJECT_ROOT, Settings
-from melanoma_app.extensions import db, image_storage, migrate
+from melanoma_app.errors import UnavailableError
+from melanoma_app.extensions import db, image_storage, job_queue, migrate
+from melanoma_app.instruments import SHARED_MEMORY, forget_process, share_between_processes
 from melanoma_app.security.upload_gate import HEADER_TIMEOUT_S, bound_silence
 from melanoma_app.services.accounts import has_users
 from melanoma_app.services.count_check import count_what_is_uncounted
@@ -40,12 +42,13 @@ M_ARENA_MAX: Final = -8
 """From glibc's malloc.h."""
 ONE_TIME_LINKS: Final = "/set-password/"
 EVERY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 # nosec B104 # compared with, not bound to
-SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 # nosec B108 # gunicorn's heartbeat files, made with mkstemp
 
 
 def serve(app: Flask, settings: Settings) -> None:
     """Prepare, then serve with gunicorn until stopped; the address and the account are printed last."""
     welcome = prepare(app, settings)
+    if settings.web_processes > 1:
+        share_between_processes(settings.instance_folder)
     _share_memory_arenas()
     _Gunicorn(app, settings, lambda: print(welcome, flush=True)).run()
 
@@ -81,9 +84,11 @@ def prepare(app: Flask, settings: Settings) -> str:
     if settings.demo:
         _keep_demo_local(settings.host)
     _check_port(settings.host, settings.port)
-    for folder in (settings.instance_folder, settings.image_folder):
-        _check_writable(folder)
+    _check_writable(settings.instance_folder)
+    if not settings.image_store_url:
+        _check_writable(settings.image_folder)
     with app.app_context():
+        _check_bucket(settings)
         _upgrade_database(settings)
         count_what_is_uncounted()
         # What an erasure that was cut short has left.
@@ -132,6 +137,18 @@ def _check_writable(folder: Path) -> None:
             f"The folder {folder} cannot be written ({error.strerror}). "
             "Make it writable, or name another in INSTANCE_FOLDER or IMAGE_FOLDER."
         )
+
+
+def _check_bucket(settings: Settings) -> None:
+    """The record can be read without its photographs, and the bucket may come back: a warning."""
+    if settings.image_store_url:
+        try:
+            image_storage.store.check()
+        except UnavailableError as error:
+            print(
+                f"Warning: photographs can be neither taken in nor shown: {error} See docs/storage.md.",
+                file=sys.stderr,
+            )
 
 
 def _upgrade_database(settings: Settings) -> None:
@@ -246,6 +263,10 @@ def _share_memory_arenas() -> None:
         mallopt(M_ARENA_MAX, 2)
 
 
+def _forget_worker(_server: Any, worker: Any) -> None:
+    forget_process(worker.pid)
+
+
 class _Gunicorn(BaseApplication):
     """Gunicorn around an app that is made already.
 
@@ -271,6 +292,7 @@ class _Gunicorn(BaseApplication):
             "forwarded_allow_ips": "",  # TRUSTED_PROXIES alone says whom X-Forwarded-Proto is believed
             "control_socket_disable": True,  # else every instance shares one socket in the home folder
             "post_worker_init": self._announce,
+            "child_exit": _forget_worker,
         }
         if SHARED_MEMORY.is_dir():
             options["worker_tmp_dir"] = str(SHARED_MEMORY)
@@ -284,5 +306,7 @@ class _Gunicorn(BaseApplication):
     def _announce(self, worker: Any) -> None:
         for listener in worker.sockets:
             bound_silence(listener.sock, HEADER_TIMEOUT_S)
+        with self._app.app_context():
+            job_queue.resume()
         if worker.age == 1:
             self._on_ready()

@@ -2,12 +2,14 @@
 
 import fcntl
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from alembic import context
-from sqlalchemy import text
+from alembic.runtime.migration import MigrationContext, MigrationInfo
+from sqlalchemy import Connection, text
 
 from melanoma_app.extensions import db
 from melanoma_app.models import Base
@@ -20,16 +22,52 @@ _RETRY_S = 0.1
 def run_migrations() -> None:
     """Upgrade or downgrade through the app's own engine, one transaction a migration."""
     # What there is to do is read under the lock: another upgrade may have done it while this one waited.
-    with _only_one(), db.engine.connect() as connection:
+    with _only_one(), db.engine.connect() as connection, _tables_may_be_copied(connection):
         context.configure(
             connection=connection,
             target_metadata=Base.metadata,
             transaction_per_migration=True,
             # SQLite cannot alter a column or drop a constraint: Alembic then copies the table.
             render_as_batch=connection.dialect.name == "sqlite",
+            on_version_apply=_check_references,
         )
         with context.begin_transaction():
             context.run_migrations()
+
+
+@contextmanager
+def _tables_may_be_copied(connection: Connection) -> Iterator[None]:
+    """Let SQLite drop a table that others refer to, since a copy takes its name: https://sqlite.org/lang_altertable.html.
+
+    Only between transactions can that be switched.
+    """
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    driver: Any = connection.connection.driver_connection
+    driver.execute("PRAGMA foreign_keys = OFF")
+    try:
+        yield
+    finally:
+        connection.rollback()
+        driver.execute("PRAGMA foreign_keys = ON")
+
+
+def _check_references(
+    ctx: MigrationContext, step: MigrationInfo, heads: Collection[Any], run_args: Mapping[str, Any]
+) -> None:
+    """Within each migration of SQLite: one that leaves a row behind whose other is gone is taken back as a whole.
+
+    Raises:
+        SystemExit: There is such a row.
+    """
+    if ctx.connection is None or ctx.dialect.name != "sqlite":
+        return
+    if fault := ctx.connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+        raise SystemExit(
+            f"Migration {step.up_revision_id} was taken back: a row of {fault[0]} refers to one of {fault[2]} that is "
+            "gone. Run flask doctor; restore a backup if it was so before."
+        )
 
 
 @contextmanager

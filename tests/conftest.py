@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from flask import Flask
@@ -35,10 +36,12 @@ from tests.factories import (
     PASSWORD,
     ApiTokenFactory,
     ClinicFactory,
+    JobFactory,
     LesionFactory,
     PatientFactory,
     PatientMergeFactory,
     ReviewFactory,
+    UploadFactory,
     UserFactory,
     UserSessionFactory,
 )
@@ -46,6 +49,9 @@ from tests.photographs import draw_photograph
 from tests.records import Records
 from tests.released import OTHER_THRESHOLD, OTHER_VERSION, SERVED, shelve
 from tests.shared_work import shared_engine, work_shared
+
+if TYPE_CHECKING:
+    from tests.object_store import ObjectStore
 
 NO_MARIADB = (
     "mariadbd or mariadb-install-db is missing, so nothing was tested on MariaDB. "
@@ -137,6 +143,22 @@ def image_folder(tmp_path: Path) -> Path:
     return tmp_path / "images"
 
 
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[ObjectStore]:
+    """A server of the tests' own that speaks S3; imported only where one is wanted, for it takes seconds."""
+    from tests.object_store import ObjectStore
+
+    server = ObjectStore()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def bucket(object_store: ObjectStore) -> str:
+    """An empty bucket."""
+    return object_store.make_bucket()
+
+
 @pytest.fixture
 def shelf(tmp_path: Path) -> Path:
     """A folder of released models of the test's own: the served model and a later version of it."""
@@ -177,6 +199,7 @@ def make_app(
     def make(**changes: str) -> Flask:
         app = create_app(Settings.from_environment(environment | changes))
         app.testing = True
+        app.config["JOBS_RUN_IN_PROCESS"] = False
         app.jinja_env.bytecode_cache = compiled_templates
         made.append(app)
         return app
@@ -330,6 +353,8 @@ def ids(
         "prediction": answer["prediction"]["id"],
         "review": str(review.public_id),
         "merge": str(PatientMergeFactory(kept__clinic=clinic).public_id),
+        "job": str(JobFactory(clinic_id=clinic.id, made_by_id=user.id).public_id),
+        "own_upload": str(UploadFactory(clinic_id=clinic.id, made_by_id=user.id).public_id),
         "other_patient": str(PatientFactory(clinic=clinic).public_id),
         "model": f"{model['name']}-{model['version']}",
         "plot": next(iter(PLOTS)),

@@ -59,24 +59,25 @@ class MariaDbServer:
     process: subprocess.Popen[bytes]
 
     @classmethod
-    def start(cls, folder: Path) -> MariaDbServer:
+    def start(cls, folder: Path, *options: str) -> MariaDbServer:
         programs = find_mariadb()
         assert programs is not None
         server, setup = programs
         data = folder / "data"
         as_user = ("--user=root",) if os.getuid() == 0 else ()
-        subprocess.run(
-            [
-                setup,
-                "--no-defaults",
-                f"--datadir={data}",
-                "--auth-root-authentication-method=normal",
-                "--skip-test-db",
-                *as_user,
-            ],
-            check=True,
-            capture_output=True,
-        )
+        if not data.exists():
+            subprocess.run(
+                [
+                    setup,
+                    "--no-defaults",
+                    f"--datadir={data}",
+                    "--auth-root-authentication-method=normal",
+                    "--skip-test-db",
+                    *as_user,
+                ],
+                check=True,
+                capture_output=True,
+            )
         port = find_free_port()
         with (folder / "server.log").open("wb") as log:
             process = subprocess.Popen(
@@ -91,6 +92,7 @@ class MariaDbServer:
                     "--bind-address=127.0.0.1",
                     "--character-set-server=latin1",
                     *_AS_FAST_AS_IT_GOES,
+                    *options,
                     *as_user,
                 ],
                 stdout=log,
@@ -99,6 +101,12 @@ class MariaDbServer:
         started = cls(folder=folder, port=port, process=process)
         started._wait()
         return started
+
+    def start_again(self) -> None:
+        """Come back on the same port with the same data, after `stop` or a crash."""
+        with (self.folder / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(self.process.args, stdout=log, stderr=subprocess.STDOUT)
+        self._wait()
 
     def url(self, database: str) -> str:
         """The address of one of its databases; without TLS, which would take most of a connection's time."""

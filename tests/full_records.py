@@ -17,8 +17,11 @@ from tests.factories import (
     ChecklistFactory,
     FirstReadFactory,
     HistopathologyFactory,
+    JobItemFactory,
     PatientMergeFactory,
     ReviewFactory,
+    StagedPhotographFactory,
+    UploadFactory,
     session,
 )
 from tests.records import end_app_transaction
@@ -56,6 +59,9 @@ def fill_record(actor: Actor) -> Patient:
     merge: PatientMerge = PatientMergeFactory(
         kept__clinic=actor.user.clinic, merged=patient, merged_by=actor.user, reverted_at=utc_now()
     )
+    upload = UploadFactory(clinic_id=actor.clinic_id, made_by_id=actor.user.id)
+    item = JobItemFactory(job_id=upload.id)
+    StagedPhotographFactory(job_id=upload.id, job_item_id=item.id, patient_id=patient.id)
     session.add(MergedLesion(merge_id=merge.id, lesion_id=lesion.id, former_number=1))
     session.commit()
     return patient

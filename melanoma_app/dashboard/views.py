@@ -36,6 +36,7 @@ from melanoma_app.services.overview import (
     list_newest,
     list_patient_summaries,
 )
+from melanoma_app.services.rescoring import count_unscored
 from melanoma_app.services.statistics import count_everything, count_outcomes, list_model_names
 from melanoma_app.services.statistics_filter import StatisticsFilter
 from melanoma_app.services.worklist import (
@@ -242,6 +243,13 @@ def _worklist_counts() -> WorklistCounts | None:
     return counts
 
 
+def _count_unscored(*, is_active: bool) -> int | None:
+    """How many photographs wait for the active model; None on other pages, and for who may not have them scored."""
+    actor = current_actor()
+    may_rescore = Permission.MANAGE_MODELS in actor.permissions
+    return count_unscored(actor=actor) if is_active and may_rescore else None
+
+
 def _show_model(identifier: str, form: ActivationForm, refusal: str | None = None) -> str:
     shown, catalogue = read_model(identifier=identifier, actor=current_actor())
     form.replaces.data = catalogue.active.identifier
@@ -253,6 +261,7 @@ def _show_model(identifier: str, form: ActivationForm, refusal: str | None = Non
         serving=next((one for one in catalogue.models if one.is_active), None),
         form=form,
         refusal=refusal,
+        unscored=_count_unscored(is_active=shown.is_active and not shown.problem),
         points=[(point, describe_point(point, shown.manifest)) for point in points] if shown.manifest else [],
         figures=figures,
         counts=describe_counts(shown.manifest) if shown.manifest else [],

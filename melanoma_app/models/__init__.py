@@ -9,6 +9,7 @@ from melanoma_app.models.counted_test import CountedTest
 from melanoma_app.models.file_to_delete import FileToDelete
 from melanoma_app.models.first_read import FirstRead
 from melanoma_app.models.histopathology import Histopathology
+from melanoma_app.models.job import Job, JobItem
 from melanoma_app.models.lesion import Lesion, LesionImage
 from melanoma_app.models.model_activation import ModelActivation
 from melanoma_app.models.open_task import OpenTask
@@ -20,6 +21,7 @@ from melanoma_app.models.patient_search_key import PatientSearchKey
 from melanoma_app.models.prediction import ModelVersion, Prediction
 from melanoma_app.models.record_total import RecordTotal
 from melanoma_app.models.review import Addendum, Review
+from melanoma_app.models.staged_photograph import StagedPhotograph
 from melanoma_app.models.user import ApiToken, PasswordReset, RecoveryCode, SecondFactor, User, UserSession
 
 __all__ = [
@@ -35,6 +37,8 @@ __all__ = [
     "FileToDelete",
     "FirstRead",
     "Histopathology",
+    "Job",
+    "JobItem",
     "Lesion",
     "LesionImage",
     "MergedLesion",
@@ -52,6 +56,7 @@ __all__ = [
     "RecoveryCode",
     "Review",
     "SecondFactor",
+    "StagedPhotograph",
     "User",
     "UserSession",
 ]

@@ -13,6 +13,8 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase, Mapper, mapped_column, object_session
 from sqlalchemy.types import DateTime, TypeDecorator
 
+from melanoma_app.models.clock import clinic_clock
+
 
 class Base(DeclarativeBase):
     """The declarative base; its naming convention lets migrations name every constraint."""
@@ -57,8 +59,8 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 def utc_now() -> datetime:
-    """The present moment, aware, in UTC."""
-    return datetime.now(UTC)
+    """The present moment, aware, in UTC, as the clinic's clock says: see `clock.py`."""
+    return clinic_clock.now()
 
 
 def stored_enum(vocabulary: type[StrEnum], *, name: str = "") -> Enum:

@@ -6,24 +6,38 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, event, make_url
 
+from melanoma_app.models.clock import clinic_clock
+
 BUSY_TIMEOUT_S = 30
 """How long a SQLite writer waits for another before it gives up."""
 
+LEAST_POOL_SIZE = 5
+"""SQLAlchemy's own."""
 
-def engine_options(database_url: str) -> dict[str, Any]:
+
+def engine_options(database_url: str, *, threads: int = 1) -> dict[str, Any]:
     """The options for `create_engine`.
 
     MySQL and MariaDB run at READ COMMITTED, so that a row read under lock is the newest one and gap locks do not
     make writers of unrelated rows wait; connections are tested before use, so that a restarted server is noticed.
     A failed statement's message leaves its values out: they are names and birth dates, and messages are logged.
+
+    Args:
+        database_url: Where the database is.
+        threads: That use the engine at once. Each finds a connection: who waits for one in vain has a fault, not work.
     """
     if make_url(database_url).get_backend_name() == "sqlite":
-        return {"hide_parameters": True, "connect_args": {"timeout": BUSY_TIMEOUT_S}}
+        return {
+            "hide_parameters": True,
+            "pool_size": max(LEAST_POOL_SIZE, threads),
+            "connect_args": {"timeout": BUSY_TIMEOUT_S},
+        }
     return {
         "hide_parameters": True,
         "isolation_level": "READ COMMITTED",
         "pool_pre_ping": True,
         "pool_recycle": 1800,
+        "pool_size": max(LEAST_POOL_SIZE, threads),
         "connect_args": {"connect_timeout": 5, "charset": "utf8mb4"},
     }
 
@@ -41,6 +55,13 @@ def _prepare_connection(dbapi_connection: Any, connection_record: Any) -> None:
     # What is deleted is overwritten with zeros, else an erased patient stays readable in the file.
     cursor.execute("PRAGMA secure_delete = ON")
     cursor.close()
+
+
+@event.listens_for(Engine, "checkout")
+def _compare_clocks(dbapi_connection: Any, connection_record: Any, connection_proxy: Any) -> None:
+    """Before a connection is used, once a minute."""
+    if type(dbapi_connection).__module__.startswith("pymysql") and clinic_clock.is_due:
+        clinic_clock.look(dbapi_connection)
 
 
 def empty_write_ahead_log(engine: Engine) -> None:

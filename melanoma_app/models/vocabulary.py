@@ -154,6 +154,33 @@ class ComparedWith(StrEnum):
     HISTOLOGY_BENIGN = "histology: benign"
 
 
+class JobKind(StrEnum):
+    """What a job does."""
+
+    RESCORE = "rescore"
+    IMPORT_IMAGES = "import_images"
+    BULK_UPLOAD = "bulk_upload"
+
+
+class JobState(StrEnum):
+    """How far a job is; one that collects waits for photographs, and nobody works on it yet."""
+
+    COLLECTING = "collecting"
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class JobItemState(StrEnum):
+    """What has become of one item of a job."""
+
+    WAITING = "waiting"
+    DONE = "done"
+    FAILED = "failed"
+
+
 class AuditAction(StrEnum):
     """What an audit event tells of."""
 
@@ -208,3 +235,6 @@ class AuditAction(StrEnum):
     RESEARCH_EXPORTED = "research_exported"
     BACKUP_MADE = "backup_made"
     BACKUP_RESTORED = "backup_restored"
+    JOB_CREATED = "job_created"
+    JOB_CANCELLED = "job_cancelled"
+    JOB_RETRIED = "job_retried"

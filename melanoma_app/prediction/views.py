@@ -14,6 +14,7 @@ from melanoma_app.errors import (
     InvalidInputError,
     NotFoundError,
     QualityRefusedError,
+    log_failure,
 )
 from melanoma_app.models import LesionImage
 from melanoma_app.models.vocabulary import ClinicalImpression, ImageType
@@ -64,6 +65,7 @@ def examine(public_id: uuid.UUID) -> ResponseReturnValue:
             raise
         except ClinicError as error:
             refusal = error
+            log_failure(error)
             form.show_problems(error.fields)
         else:
             return _go_on(record.image, wants_first_read=form.own_impression.data)

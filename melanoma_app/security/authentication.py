@@ -15,7 +15,7 @@ from limits import parse_many
 from werkzeug.exceptions import TooManyRequests
 
 from melanoma_app.errors import NotFoundError, NotPermittedError, NotSignedInError, SessionEndedError
-from melanoma_app.extensions import limiter
+from melanoma_app.extensions import attempts
 from melanoma_app.models import User, UserSession
 from melanoma_app.security.permissions import ROLE_PERMISSIONS, Permission
 from melanoma_app.services.access_refusals import record_refusal
@@ -267,7 +267,8 @@ def _lacks_second_factor(signed_in: UserSession) -> bool:
 def _slow_guesses() -> None:
     """Count a wrong bearer token against its address, by the limit that holds for sign-ins, too."""
     limits = parse_many(current_app.config["SIGN_IN_RATE_LIMIT"])
-    exceeded = [limit for limit in limits if not limiter.limiter.hit(limit, "bearer", request_origin())]
+    counter = attempts.limiter
+    exceeded = [limit for limit in limits if not counter.hit(limit, "bearer", request_origin())]
     if exceeded:
         raise TooManyRequests(retry_after=max(limit.get_expiry() for limit in exceeded))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import uuid
 from http import HTTPStatus
@@ -45,11 +46,14 @@ _SEALED: Final = {
 }
 _NO_PAGE_POLICY: Final = "default-src 'none'; frame-ancestors 'none'; form-action 'none'; base-uri 'none'"
 """For what is no page: opened by itself it may load nothing."""
+_REQUEST_ID: Final = re.compile("[0-9a-f]{32}")
 _VIEWER_TYPE: Final = "application/pdf"
 """Browsers show it with a viewer of their own, which a sandbox would keep from starting."""
 
 
-def init_headers(app: Flask, *, script_origins: tuple[str, ...], is_production: bool) -> None:
+def init_headers(
+    app: Flask, *, script_origins: tuple[str, ...], is_production: bool, is_behind_proxy: bool
+) -> None:
     """Give every request an id and a script nonce, and every answer its headers.
 
     Only a page may run scripts. Images, files and JSON are sandboxed: whatever somebody has hidden in one runs in no
@@ -59,10 +63,12 @@ def init_headers(app: Flask, *, script_origins: tuple[str, ...], is_production: 
         app: The app.
         script_origins: Origins beside our own that scripts and styles may come from (a CDN, or none).
         is_production: Whether TLS is in front, so that browsers may be told to insist on it.
+        is_behind_proxy: Whether a proxy of ours gives requests their ids, so that both logs name them alike.
     """
 
     def name_request() -> None:
-        g.request_id = uuid.uuid4().hex
+        given = request.headers.get("X-Request-Id", "") if is_behind_proxy else ""
+        g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         g.csp_nonce = secrets.token_urlsafe(16)
 
     def set_headers(response: Response) -> Response:

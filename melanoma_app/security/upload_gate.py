@@ -19,8 +19,9 @@ from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import BadRequest
 
 from melanoma_app.errors import BusyError
+from melanoma_app.extensions import metrics
 
-TAKES_PHOTOGRAPHS: Final = frozenset({"prediction.examine", "images.create_image"})
+TAKES_PHOTOGRAPHS: Final = frozenset({"prediction.examine", "images.create_image", "uploads.send"})
 """The endpoints that take more than a form's texts."""
 FORM_OVERHEAD_MB: Final = 1
 """What a form may hold beside the photograph, and all that any other address takes."""
@@ -51,6 +52,7 @@ def init_upload_gate(app: Flask, *, uploads_at_once: int) -> None:
             return
         if is_photograph:
             if not slots.acquire(blocking=False):
+                metrics.count_refused_upload("too_many_at_once")
                 raise BusyError(
                     "Too many photographs are coming in at the same time, so this one was not taken. Send it again in "
                     "a few seconds."

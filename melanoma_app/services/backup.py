@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy import func, select
 
-from melanoma_app.errors import UnavailableError
+from melanoma_app.errors import FileMissingError, UnavailableError
 from melanoma_app.extensions import db
 from melanoma_app.models import Clinic, LesionImage, PatientErasure
 from melanoma_app.models.base import utc_now
@@ -37,11 +37,12 @@ from melanoma_app.services.backup_database import (
 )
 from melanoma_app.services.backup_folder import name_archive, remove_old_archives, writing
 from melanoma_app.services.backup_manifest import Label, Manifest, to_json
-from melanoma_app.services.image_files import digest_in
+from melanoma_app.services.files_in_use import find_keys_in_use
+from melanoma_app.services.image_files import digest_in, has_digest
+from melanoma_app.services.storage_check import list_files_on_record
 from melanoma_app.storage import ImageStore
 
 _ATTEMPTS: Final = 5
-_ROWS_A_STEP: Final = 2000
 _THUMBNAIL_BYTES: Final = 12_000
 _OVERHEAD_BYTES: Final = 2_500
 """What tar adds to a photograph and its thumbnail."""
@@ -223,40 +224,32 @@ class _Images:
             self._add(stored.key)
 
     def add_those_on_record(self) -> list[str]:
-        """Put in what rows refer to and is not in yet; gives the keys that cannot be read."""
-        return [key for key in _keys_on_record() if not self._add(key)]
+        """Put in what rows refer to and is not in yet; gives the keys that cannot be read.
+
+        What a bulk upload has brought goes when its photographs are on record: then it is not lost.
+        """
+        lost = [file.key for files in list_files_on_record() for file in files if not self._add(file.key)]
+        used = find_keys_in_use(lost)
+        db.session.commit()
+        return [key for key in lost if key in used]
 
     def _add(self, key: str) -> bool:
         if IMAGES + key in self._writer.checksums:
             return True
         try:
             content = self._store.read(key=key)
+        except FileMissingError:
+            return False
         except UnavailableError:
+            self._store.check()  # a backup during an outage would name every photograph as lost
             return False
         sha256 = self._writer.add(IMAGES + key, content)
-        if sha256 != digest_in(key) and len(digest_in(key)) == len(sha256):
+        if has_digest(key) and sha256 != digest_in(key):
             self.damaged.append(key)
         self.count += 1
         self.size_bytes += len(content)
         self._report(1)
         return True
-
-
-def _keys_on_record() -> Iterator[str]:
-    last_id = 0
-    while True:
-        rows = db.session.execute(
-            select(LesionImage.id, LesionImage.storage_key, LesionImage.thumbnail_key)
-            .where(LesionImage.id > last_id)
-            .order_by(LesionImage.id)
-            .limit(_ROWS_A_STEP)
-        ).all()
-        db.session.commit()
-        if not rows:
-            return
-        for row in rows:
-            yield from filter(None, row[1:])
-        last_id = rows[-1].id
 
 
 def _last_erasure() -> int:

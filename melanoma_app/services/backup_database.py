@@ -96,6 +96,8 @@ def dump_database(*, target: Path, notes_log_position: bool = False) -> None:
             "--quick",
             "--hex-blob",
             "--skip-triggers",
+            # A restore needs no right to lock tables then.
+            "--skip-add-locks",
             "--no-tablespaces",
             "--default-character-set=utf8mb4",
             output=output,

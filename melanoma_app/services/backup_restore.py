@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -13,11 +12,11 @@ from typing import Final
 import alembic.command
 from alembic.script import ScriptDirectory
 from flask import current_app
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from melanoma_app.errors import ConflictError, InvalidInputError, UnavailableError
 from melanoma_app.extensions import db, migrate
-from melanoma_app.models import LesionImage, PasswordReset, UserSession
+from melanoma_app.models import PasswordReset, UserSession
 from melanoma_app.models.base import utc_now
 from melanoma_app.models.vocabulary import AuditAction
 from melanoma_app.services.audit import ChainHead, record_event, verify_chains
@@ -36,10 +35,9 @@ from melanoma_app.services.backup_database import (
 )
 from melanoma_app.services.backup_manifest import Manifest
 from melanoma_app.services.count_check import count_what_is_uncounted, verify_statistics
-from melanoma_app.services.image_files import digest_in
+from melanoma_app.services.storage_check import find_storage_faults
 from melanoma_app.storage import ImageStore
 
-_PHOTOGRAPHS_A_STEP: Final = 500
 _PIECE: Final = 1 << 20
 
 
@@ -189,6 +187,7 @@ def _keep(key: str, content: bytes, store: ImageStore) -> None:
     try:
         if store.read(key=key) == content:
             return
+        store.delete(key=key)  # damaged; a bucket would not replace it
     except UnavailableError:
         pass  # not there, which is what one expects
     store.save(content, key=key)
@@ -198,7 +197,8 @@ def _compare_records(manifest: Manifest) -> Iterator[str]:
     now = count_rows()
     for table in sorted(now.keys() | manifest.records.keys()):
         was, is_now = manifest.records.get(table), now.get(table)
-        if was != is_now and not (was is None and table not in db.metadata.tables):
+        # A table that the archive's program did not have yet is there, and empty.
+        if (was or 0) != (is_now or 0) and not (was is None and table not in db.metadata.tables):
             yield f"table {table}: {is_now or 0} rows, {was or 0} in the archive"
 
 
@@ -208,37 +208,8 @@ def _check_restored(manifest: Manifest, store: ImageStore) -> Iterator[str]:
         yield f"audit chain {fault.chain_id}, entry {fault.sequence}: {fault.explanation}"
     for wrong in verify_statistics():
         yield f"statistics of clinic {wrong.clinic_id}, {wrong.place}: {wrong.explanation}"
-    yield from _check_images(store)
-
-
-def _check_images(store: ImageStore) -> Iterator[str]:
-    """Read every photograph on record back from the store."""
-    last_id = 0
-    while True:
-        rows = db.session.execute(
-            select(LesionImage.id, LesionImage.storage_key, LesionImage.sha256, LesionImage.thumbnail_key)
-            .where(LesionImage.id > last_id)
-            .order_by(LesionImage.id)
-            .limit(_PHOTOGRAPHS_A_STEP)
-        ).all()
-        db.session.commit()
-        if not rows:
-            return
-        for row in rows:
-            yield from _check_file(row.storage_key, row.sha256, store)
-            if row.thumbnail_key:
-                yield from _check_file(row.thumbnail_key, digest_in(row.thumbnail_key), store)
-        last_id = rows[-1].id
-
-
-def _check_file(key: str, sha256: str, store: ImageStore) -> Iterator[str]:
-    try:
-        content = store.read(key=key)
-    except UnavailableError:
-        yield f"photograph {key}: the file is missing"
-        return
-    if hashlib.sha256(content).hexdigest() != sha256:
-        yield f"photograph {key}: the file is damaged"
+    for damaged in find_storage_faults(store=store):
+        yield f"photograph {damaged.key}: {damaged.explanation}"
 
 
 def _end_access() -> None:

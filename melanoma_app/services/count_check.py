@@ -79,6 +79,12 @@ def rebuild_statistics(*, report: Callable[[int], None] = lambda patients: None)
 
 def count_what_is_uncounted() -> None:
     """Make statistics and worklist of a record that is older than they are; where they are kept, nothing is done."""
+    if is_something_uncounted():
+        rebuild_statistics()
+
+
+def is_something_uncounted() -> bool:
+    """Whether a record is older than the statistics, or has lost them; quick, for it does not compare them."""
     has_predictions = db.session.scalar(select(Prediction.id).limit(1)) is not None
     has_counts = db.session.scalar(select(CountedTest.lesion_image_id).limit(1)) is not None
     with_totals = select(RecordTotal.clinic_id)
@@ -86,8 +92,7 @@ def count_what_is_uncounted() -> None:
     lacks_totals = select(Clinic.id).where(has_patients, Clinic.id.not_in(with_totals)).limit(1)
     is_incomplete = db.session.scalar(lacks_totals) is not None
     db.session.commit()
-    if is_incomplete or (has_predictions and not has_counts):
-        rebuild_statistics()
+    return is_incomplete or (has_predictions and not has_counts)
 
 
 def count_all_patients() -> int:

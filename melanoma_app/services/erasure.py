@@ -37,11 +37,13 @@ from melanoma_app.services.actor import Actor
 from melanoma_app.services.audit import record_event
 from melanoma_app.services.counting import uncount_patients
 from melanoma_app.services.file_removal import note_files, remove_noted_files
+from melanoma_app.services.job_items import forget_images
 from melanoma_app.services.patient_merges import list_merges_into
 from melanoma_app.services.patient_rows import PatientRows
 from melanoma_app.services.patients import clinic_day, find_patient, lock_patient
 from melanoma_app.services.record_totals import add_to_totals
 from melanoma_app.services.text import fold_text, tidy_mrn, tidy_paragraphs
+from melanoma_app.services.upload_staging import forget_patient
 
 DEFAULT_RETENTION_YEARS: Final = 10
 """After the end of the treatment: German Civil Code, section 630f(3). A clinic elsewhere sets its own law's number."""
@@ -126,6 +128,8 @@ def erase_patient(
     db.session.add(erasure)
     note_files(keys=_read_keys(of_patient))
     uncount_patients(patient_ids=[patient.id], clinic_id=patient.clinic_id)
+    forget_images(of_images=of_patient.images)
+    forget_patient(patient_id=patient.id)
     _delete_rows(of_patient)
     record_event(
         action=AuditAction.PATIENT_ERASED,

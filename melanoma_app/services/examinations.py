@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from melanoma_app.errors import ConflictError, InvalidInputError, QualityRefusedError, UnavailableError
-from melanoma_app.extensions import db, decoding, image_storage
+from melanoma_app.extensions import db, decoding, image_storage, metrics
 from melanoma_app.models import Lesion, LesionImage, Patient, Prediction
 from melanoma_app.models.base import utc_now
 from melanoma_app.models.lesion import QUALITY_OVERRIDE_LENGTH
@@ -50,6 +50,7 @@ from melanoma_app.services.text import tidy_text
 from ml.inference import Classifier
 
 
+@metrics.counting_refusals()
 def record_examination(
     *,
     lesion_public_id: uuid.UUID,
@@ -111,14 +112,14 @@ def record_examination(
         max_upload_mb=current_app.config["MAX_UPLOAD_MB"],
         max_image_megapixels=current_app.config["MAX_IMAGE_MEGAPIXELS"],
     )
-    with decoding.slot(), ThreadPoolExecutor(max_workers=2) as helpers:
+    with decoding.slot(), ThreadPoolExecutor(max_workers=1) as helper:
         model = load_active_model(pin=pin) if may_look else None
         started = time.perf_counter()
         image = decode_upload(upload)
         # The files are encoded and flushed to the medium beside the network.
-        storing = helpers.submit(store_image_files, image=image, store=image_storage.store)
+        storing = helper.submit(store_image_files, image=image, store=image_storage.store)
         try:
-            answer = _judge_and_score(model, image, helpers, photograph) if model else None
+            answer = _judge_and_score(model, image, photograph) if model else None
             latency_s = time.perf_counter() - started
             record = _keep(lesion, photograph, image, storing.result(), answer, latency_s, actor)
         except DBAPIError:
@@ -164,9 +165,9 @@ def score_image(*, image_public_id: uuid.UUID, actor: Actor) -> Prediction:
     content = read_image_file(
         key=lesion_image.storage_key, sha256=lesion_image.sha256, store=image_storage.store
     )
-    with decoding.slot(), ThreadPoolExecutor(max_workers=1) as helpers:
+    with decoding.slot():
         started = time.perf_counter()
-        answer = ask_model(model=model, image=decode_stored_image(content), helpers=helpers)
+        answer = ask_model(model=model, image=decode_stored_image(content))
     prediction = make_prediction(
         answer=answer,
         image_sha256=lesion_image.sha256,
@@ -214,10 +215,8 @@ def _check_override_reason(reason: str) -> str:
     return tidy
 
 
-def _judge_and_score(
-    model: Classifier, image: Image.Image, helpers: ThreadPoolExecutor, photograph: Photograph
-) -> ModelAnswer:
-    answer = ask_model(model=model, image=image, helpers=helpers)
+def _judge_and_score(model: Classifier, image: Image.Image, photograph: Photograph) -> ModelAnswer:
+    answer = ask_model(model=model, image=image)
     if answer.findings and not photograph.quality_override_reason:
         raise QualityRefusedError(answer.findings)
     return answer

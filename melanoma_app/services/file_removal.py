@@ -1,4 +1,4 @@
-"""Files of erased records: noted with the erasure, removed after it, and looked for again when that was cut short."""
+"""Files that have to go: noted with the rows that go, removed after them, looked for again when that was cut short."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from datetime import timedelta
 from itertools import groupby
 from typing import Final
 
-from sqlalchemy import ColumnElement, delete, or_, select
+from sqlalchemy import delete, select
 
+from melanoma_app.errors import UnavailableError
 from melanoma_app.extensions import db
-from melanoma_app.models import FileToDelete, LesionImage
+from melanoma_app.models import FileToDelete
 from melanoma_app.models.base import utc_now
+from melanoma_app.services.files_in_use import KEYS_A_QUERY, find_keys_beginning, find_keys_in_use
 from melanoma_app.storage import ImageStore, StoredFile
 
 ORPHAN_AGE: Final = timedelta(days=1)
 """A younger file may belong to a photograph whose rows are still being written."""
-KEYS_A_QUERY: Final = 500
-_KEYS: Final = (LesionImage.storage_key, LesionImage.thumbnail_key)
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +29,8 @@ class SweptStorage:
     """What a sweep found.
 
     Args:
-        removed: Files of erased records that were still there.
-        left: Files of erased records that could not be removed.
+        removed: Files of erased records and ended uploads that were still there.
+        left: Such files that could not be removed.
         unfinished: Half-written files that were removed.
         orphans: Keys of files that no record refers to, the young ones left out.
     """
@@ -54,34 +54,38 @@ def note_files(*, keys: Iterable[str]) -> None:
 def remove_noted_files(*, store: ImageStore) -> tuple[int, int]:
     """Remove every noted file, and then its note: whoever is cut short leaves the note, and the next one goes on.
 
-    A file that a record still refers to stays; its note goes. What cannot be removed keeps its note, and is logged.
+    A file that a record still refers to stays; its note goes. What cannot be removed keeps its note, and is logged; a
+    store that does not answer at all is not asked for the next one.
 
     Returns:
         How many files were removed, and how many could not be.
     """
     keys = db.session.scalars(select(FileToDelete.storage_key).order_by(FileToDelete.id)).all()
-    used = _find_used(keys)
+    used = find_keys_in_use(keys)
     # No transaction stays open while files are removed.
     db.session.commit()
-    removed, left = [], 0
-    for key in keys:
-        if key in used:
-            continue
+    going = [key for key in keys if key not in used]
+    removed = []
+    for key in going:
         try:
             store.delete(key=key)
-        except OSError as error:
-            left += 1
-            logger.error("a file of an erased record could not be removed (%s); sweep again", error.strerror)
+        except UnavailableError as error:
+            logger.error(
+                "a file that has to go could not be removed: `flask storage sweep` tries again",
+                exc_info=error,
+            )
+            if not _works(store):
+                break
         else:
             removed.append(key)
     for some in _in_steps([*removed, *used]):
         db.session.execute(delete(FileToDelete).where(FileToDelete.storage_key.in_(some)))
     db.session.commit()
-    return len(removed), left
+    return len(removed), len(going) - len(removed)
 
 
 def sweep_storage(*, store: ImageStore, is_deleting: bool = False) -> SweptStorage:
-    """Remove what erasures have left, and find files that no record refers to.
+    """Remove what erasures and uploads have left, and find files that no record refers to.
 
     Args:
         store: Where the files are.
@@ -101,25 +105,20 @@ def sweep_storage(*, store: ImageStore, is_deleting: bool = False) -> SweptStora
     )
 
 
+def _works(store: ImageStore) -> bool:
+    try:
+        store.check()
+    except UnavailableError:
+        return False
+    return True
+
+
 def _find_orphans(store: ImageStore) -> Iterator[StoredFile]:
     """Folder by folder, which is by the first two signs of the key: one query each, and none holds all keys."""
     for prefix, files in groupby(store.list_files(), key=lambda one: one.key[:2]):
-        begins = (column.startswith(prefix, autoescape=True) for column in _KEYS)
-        used = _read_keys(or_(*begins))
+        used = find_keys_beginning(prefix)
         db.session.commit()
         yield from (one for one in files if one.key not in used)
-
-
-def _find_used(keys: Sequence[str]) -> set[str]:
-    """Those of some keys that a photograph refers to."""
-    used: set[str] = set()
-    for some in _in_steps(keys):
-        used |= _read_keys(or_(*(column.in_(some) for column in _KEYS)))
-    return used.intersection(keys)
-
-
-def _read_keys(condition: ColumnElement[bool]) -> set[str]:
-    return {key for row in db.session.execute(select(*_KEYS).where(condition)) for key in row if key}
 
 
 def _in_steps(keys: Sequence[str]) -> Iterator[Sequence[str]]:

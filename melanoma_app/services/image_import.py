@@ -1,4 +1,4 @@
-"""Photographs from a folder and a manifest: each as if it were sent by hand, many at a time, and resumable."""
+"""Photographs that a manifest lists: each as if it were sent by hand, many at a time, and resumable."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Final
 
 from flask import current_app
@@ -21,11 +20,12 @@ from melanoma_app.security.permissions import Permission
 from melanoma_app.services.actor import Actor
 from melanoma_app.services.audit import lock_chain
 from melanoma_app.services.counting import recount_patients
-from melanoma_app.services.image_import_files import ImageFolder, ScoredFile
+from melanoma_app.services.image_files import discard_files
+from melanoma_app.services.image_import_files import PhotographIntake, PhotographSource, ScoredFile
 from melanoma_app.services.image_import_model import ImportModel
 from melanoma_app.services.image_import_record import BatchRecord, describe, read_record
 from melanoma_app.services.image_manifest import ListedPhotograph, read_listed
-from melanoma_app.services.import_errors import ErrorFile
+from melanoma_app.services.import_errors import RefusedRows
 from melanoma_app.services.import_memory import DryRunMemory
 from melanoma_app.services.import_tables import ImportTable, TableRow, batches
 from melanoma_app.services.lesion_images import ImageRecord
@@ -62,12 +62,13 @@ class ImageImportSummary:
 def import_images(
     *,
     table: ImportTable,
-    folder: Path,
-    errors: ErrorFile,
+    photographs: PhotographSource,
+    errors: RefusedRows,
     actor: Actor,
     default_day: date | None = None,
     is_dry_run: bool = False,
     on_rows: Callable[[int], object] = lambda count: None,
+    model: ImportModel | None = None,
 ) -> ImageImportSummary:
     """Take in the photographs that a manifest lists.
 
@@ -82,12 +83,13 @@ def import_images(
 
     Args:
         table: Opened with MANIFEST_COLUMNS.
-        folder: Where the photographs lie.
+        photographs: Where the photographs come from.
         errors: Where refused rows go.
         actor: Who imports.
         default_day: When photographs were taken whose row does not say.
         is_dry_run: Check everything, files included, and write nothing but the errors.
         on_rows: Told how many rows were dealt with, batch by batch.
+        model: Where the model stays from one call to the next, for who calls many times.
 
     Raises:
         NotPermittedError: The actor may not add lesions and photographs.
@@ -98,8 +100,8 @@ def import_images(
     with closing(DryRunMemory()) as memory:
         run = _Import(
             table=table,
-            folder=ImageFolder(
-                path=folder.resolve(),
+            intake=PhotographIntake(
+                source=photographs,
                 max_upload_mb=current_app.config["MAX_UPLOAD_MB"],
                 max_image_megapixels=current_app.config["MAX_IMAGE_MEGAPIXELS"],
             ),
@@ -107,6 +109,7 @@ def import_images(
             actor=actor,
             default_day=default_day,
             memory=memory if is_dry_run else None,
+            model=model or ImportModel(),
         )
         run.go(on_rows)
     run.summary.refused = errors.count
@@ -129,17 +132,18 @@ class _Import:
         self,
         *,
         table: ImportTable,
-        folder: ImageFolder,
-        errors: ErrorFile,
+        intake: PhotographIntake,
+        errors: RefusedRows,
         actor: Actor,
         default_day: date | None,
         memory: DryRunMemory | None,
+        model: ImportModel,
     ) -> None:
-        self._table, self._folder, self._errors = table, folder, errors
+        self._table, self._intake, self._errors = table, intake, errors
         self._actor, self._default_day, self._memory = actor, default_day, memory
         self._store = None if memory else image_storage.store
         self._unkept: set[Scoring] = set()
-        self._model = ImportModel()
+        self._model = model
         self.summary = ImageImportSummary()
 
     def go(self, on_rows: Callable[[int], object]) -> None:
@@ -162,7 +166,7 @@ class _Import:
     def _start(self, rows: Sequence[TableRow], workers: ThreadPoolExecutor) -> list[_Waiting]:
         """Look which rows need work, and begin it."""
         listed = [one for row in rows if (one := self._read(row)) is not None]
-        digesting = [workers.submit(self._folder.digest, one.file_name) for one in listed]
+        digesting = [workers.submit(self._intake.source.digest, one.file_name) for one in listed]
         batch = []
         for one, future in zip(listed, digesting, strict=True):
             try:
@@ -177,7 +181,7 @@ class _Import:
         waiting = []
         for one, digest in wanted:
             scoring = workers.submit(
-                self._folder.take_in_or_refuse,
+                self._intake.take_in_or_refuse,
                 one.file_name,
                 digest=digest,
                 model=model if may_look[one.mrn] else None,
@@ -297,5 +301,4 @@ class _Import:
         db.session.commit()
         for one in files:
             if one.storage_key not in on_record:
-                self._store.delete(key=one.storage_key)
-                self._store.delete(key=one.thumbnail_key)
+                discard_files(keys=[one.storage_key, one.thumbnail_key], store=self._store)

@@ -1,4 +1,4 @@
-"""The files of an image import: found in their folder, read, decoded, scored and stored. No database is needed."""
+"""The files of an image import: found where they lie, read, decoded, scored and stored. No database is needed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
+
+from flask import current_app
 
 from melanoma_app.errors import ClinicError, InvalidInputError, UnavailableError
 from melanoma_app.security.upload_guard import check_upload
@@ -38,27 +40,38 @@ class ScoredFile:
     latency_s: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class ImageFolder:
-    """The folder of the photographs, and what is taken from it.
-
-    Args:
-        path: Without symbolic links in it.
-        max_upload_mb: As for an upload.
-        max_image_megapixels: As for an upload.
-    """
-
-    path: Path
-    max_upload_mb: int
-    max_image_megapixels: int
+class PhotographSource(Protocol):
+    """Where the photographs of an import come from."""
 
     def digest(self, name: str) -> str:
         """The SHA-256 of a file, which tells whether it is on record already.
 
         Raises:
-            InvalidInputError: There is no such file within the folder.
+            InvalidInputError: There is no such file, or it cannot be read.
         """
-        return hashlib.sha256(self._read(name)).hexdigest()
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file.
+
+        Raises:
+            InvalidInputError: There is no such file, or it cannot be read.
+            UnavailableError: None can be read at present.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotographIntake:
+    """What is done with each file, wherever it comes from.
+
+    Args:
+        source: Where from.
+        max_upload_mb: As for an upload.
+        max_image_megapixels: As for an upload.
+    """
+
+    source: PhotographSource
+    max_upload_mb: int
+    max_image_megapixels: int
 
     def take_in(
         self, name: str, *, digest: str, model: Classifier | None, store: ImageStore | None
@@ -77,7 +90,7 @@ class ImageFolder:
             TooLargeError: The file or its picture is too large.
             UnavailableError: The model or the store does not work.
         """
-        upload = self._read(name)
+        upload = self.source.read(name)
         if hashlib.sha256(upload).hexdigest() != digest:
             raise _refused("The file has changed while it was imported.")
         check_upload(upload, max_upload_mb=self.max_upload_mb, max_image_megapixels=self.max_image_megapixels)
@@ -103,7 +116,25 @@ class ImageFolder:
         except ClinicError as error:
             return ClinicError(error.message, fields=error.fields)
 
-    def _read(self, name: str) -> bytes:
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFolder:
+    """A folder of photographs.
+
+    Args:
+        path: Without symbolic links in it.
+        max_upload_mb: Not much more than that is read of a file.
+    """
+
+    path: Path
+    max_upload_mb: int
+
+    def digest(self, name: str) -> str:
+        """The SHA-256 of a file within the folder."""
+        return hashlib.sha256(self.read(name)).hexdigest()
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file within the folder."""
         # One byte more than is taken, so that the guard sees that the file is too large.
         limit = self.max_upload_mb * 1_000_000 + 1
         try:
@@ -126,6 +157,11 @@ class ImageFolder:
                 raise _refused("The name is a link that leads out of the folder. Copy the file into it.")
             return path
         raise _refused("The folder has no such file, with or without the ending .jpg, .jpeg or .png.")
+
+
+def photographs_in(folder: Path) -> ImageFolder:
+    """A folder as the source of an import."""
+    return ImageFolder(path=folder.resolve(), max_upload_mb=current_app.config["MAX_UPLOAD_MB"])
 
 
 def _refused(message: str) -> InvalidInputError:

@@ -139,9 +139,9 @@ def _parse_captured_on(values: Mapping[str, str], default_day: date | None) -> d
         return default_day
     raise _refused(
         "captured_on",
-        f"“{text[:20]}” counts days from one that is not known. Write the date itself, or give --captured-on."
+        f"“{text[:20]}” counts days from one that is not known. Write the date, or give one day for all such rows."
         if text
-        else "Write the day on which the photograph was taken, or give --captured-on.",
+        else "Write the day on which the photograph was taken, or give one day for all such rows.",
     )
 
 

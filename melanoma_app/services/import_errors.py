@@ -4,15 +4,36 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final, Self
+from typing import IO, Final, Protocol, Self
 
 from melanoma_app.errors import ClinicError, InvalidInputError
 from melanoma_app.services.import_tables import ImportTable, TableRow
 from melanoma_app.services.record_export import neutralise
 
 ENDING: Final = ".errors.csv"
+
+
+class RefusedRows(Protocol):
+    """Where an import puts the rows that it refuses."""
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+
+    def add(self, row: TableRow, error: ClinicError) -> None:
+        """Take one, with the reason."""
+
+    def flush(self) -> None:
+        """Let what was taken so far outlast this process."""
+
+
+def describe_problem(error: ClinicError) -> tuple[Sequence[str], str]:
+    """Which columns are wrong, and why, in one line."""
+    message = " ".join(" ".join(texts) for texts in error.fields.values())
+    return tuple(error.fields), message or error.message
 
 
 class ErrorFile:
@@ -27,7 +48,7 @@ class ErrorFile:
     def __init__(self, table: ImportTable) -> None:
         self._table = table
         self.path: Path = table.path.with_suffix(ENDING)
-        self.count = 0
+        self._count = 0
 
     def __enter__(self) -> Self:
         """Take the place of the file of an earlier run.
@@ -54,15 +75,20 @@ class ErrorFile:
     ) -> None:
         """Leave the file where something stands in it."""
         self._file.close()
-        if not self.count:
+        if not self._count:
             self.path.unlink(missing_ok=True)
+
+    @property
+    def count(self) -> int:
+        """How many rows were refused."""
+        return self._count
 
     def add(self, row: TableRow, error: ClinicError) -> None:
         """Write down why a row was refused."""
-        fields = "; ".join(self._table.field_name(name) for name in error.fields)
-        message = " ".join(" ".join(texts) for texts in error.fields.values()) or error.message
+        names, message = describe_problem(error)
+        fields = "; ".join(map(self._table.field_name, names))
         self._writer.writerow([row.number, *map(neutralise, (fields, message, *row.cells))])
-        self.count += 1
+        self._count += 1
 
     def flush(self) -> None:
         """Let what was written so far outlast this process."""

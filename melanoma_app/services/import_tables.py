@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,11 +57,12 @@ class ImportTable:
     """A CSV file that was read once from end to end and can be read.
 
     Args:
-        path: Where it is.
+        path: Where it is; for one that came over the network: what it is called.
         header: The column names as they stand in the file.
         positions: Where each column that is read stands.
         ignored: The names of the columns that are not read.
         row_count: How many rows there are below the column names.
+        content: Its bytes, where it came over the network; else they are read from the path.
     """
 
     path: Path
@@ -68,10 +70,11 @@ class ImportTable:
     positions: Mapping[str, int]
     ignored: Sequence[str]
     row_count: int
+    content: bytes | None = None
 
     def rows(self) -> Iterator[TableRow]:
         """The rows one by one; rows of empty cells are passed over."""
-        for number, cells in _records(self.path):
+        for number, cells in _records(self.path, self.content):
             if number > 1 and any(cells):
                 values = {
                     name: tidy_text(cells[place]) if place < len(cells) else ""
@@ -96,18 +99,21 @@ class ImportTable:
         return self.header[self.positions[name]] if name in self.positions else name
 
 
-def open_table(*, path: Path, columns: Sequence[Column], takes_others: bool = False) -> ImportTable:
+def open_table(
+    *, path: Path, columns: Sequence[Column], takes_others: bool = False, content: bytes | None = None
+) -> ImportTable:
     """Read a table once to check it, without keeping it in memory.
 
     Args:
         path: A CSV file: UTF-8 with or without byte order mark, cells between commas, column names in the first row.
         columns: Those that are read.
         takes_others: Whether it may have other columns, too.
+        content: The file's bytes, where it came over the network; the path is then what messages call it.
 
     Raises:
         InvalidInputError: It cannot be read, is empty, or has not the columns that are needed.
     """
-    records = _records(path)
+    records = _records(path, content)
     _, first = next(records, (1, []))
     if not any(cell.strip() for cell in first):
         raise InvalidInputError(f"{path.name} is empty. Its first row holds the column names.")
@@ -123,7 +129,9 @@ def open_table(*, path: Path, columns: Sequence[Column], takes_others: bool = Fa
     row_count = sum(1 for _, cells in records if any(cells))
     if not row_count:
         raise InvalidInputError(f"{path.name} has column names and no rows below them.")
-    return ImportTable(path=path, header=first, positions=positions, ignored=ignored, row_count=row_count)
+    return ImportTable(
+        path=path, header=first, positions=positions, ignored=ignored, row_count=row_count, content=content
+    )
 
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -154,7 +162,7 @@ def _find_columns(path: Path, names: Sequence[str], columns: Sequence[Column]) -
     return positions
 
 
-def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
+def _records(path: Path, content: bytes | None) -> Iterator[tuple[int, list[str]]]:
     """The rows with their numbers.
 
     Raises:
@@ -162,7 +170,8 @@ def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
     """
     number = 0
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        source = path.open("rb") if content is None else io.BytesIO(content)
+        with io.TextIOWrapper(source, encoding="utf-8-sig", newline="") as file:
             for number, cells in enumerate(csv.reader(_lines(file), strict=True), start=1):
                 yield number, cells
     except OSError as error:

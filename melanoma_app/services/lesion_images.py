@@ -19,6 +19,7 @@ from melanoma_app.services.audit import record_event
 from melanoma_app.services.image_files import (
     decode_stored_image,
     digest_in,
+    discard_files,
     read_image_file,
     store_thumbnail,
 )
@@ -170,8 +171,8 @@ def _make_thumbnail(lesion_image: LesionImage) -> str:
             raise NotFoundError("There is no such image in your clinic.")
     except BaseException:
         db.session.rollback()
-        store.delete(key=made)
+        discard_files(keys=[made], store=store)
         raise
     if kept != made:
-        store.delete(key=made)
+        discard_files(keys=[made], store=store)
     return kept

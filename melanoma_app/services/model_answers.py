@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from PIL import Image
 
 from melanoma_app.errors import UnavailableError
+from melanoma_app.extensions import metrics
 from melanoma_app.models import ModelVersion, Patient, Prediction
 from melanoma_app.models.vocabulary import OutcomeLabel
 from melanoma_app.services.actor import Actor
@@ -54,22 +54,15 @@ def may_model_look(patient: Patient) -> bool:
     return patient.consent_to_ai_analysis is True and patient.consent_to_care is not False
 
 
-def ask_model(*, model: Classifier, image: Image.Image, helpers: Executor | None = None) -> ModelAnswer:
+def ask_model(*, model: Classifier, image: Image.Image) -> ModelAnswer:
     """Let a model judge and score a picture.
-
-    Args:
-        model: The one that looks.
-        image: The picture.
-        helpers: Where the quality gate works beside the network, so that it costs no time; None where all cores are
-            busy with other pictures.
 
     Raises:
         UnavailableError: The model gave no usable answer.
     """
-    judging = helpers.submit(model.assess, image) if helpers else None
     try:
-        prediction = model.predict(image)
-        verdict = judging.result() if judging else model.assess(image)
+        prediction, verdict = model.judge(image)
+        metrics.observe_quality(verdict)
         return ModelAnswer(manifest=model.manifest, prediction=prediction, verdict=verdict)
     except ModelIntegrityError as error:
         raise UnavailableError(
@@ -94,6 +87,12 @@ def make_prediction(
         actor: Who asked.
         model_version: The row of the model that answered, where the caller has it.
     """
+    metrics.count_prediction(
+        model=answer.manifest.identifier,
+        label=answer.prediction.label,
+        probability=answer.prediction.probability,
+        seconds=latency_s,
+    )
     return Prediction(
         public_id=uuid.uuid4(),
         model_version=model_version or ensure_model_version(manifest=answer.manifest),

@@ -57,7 +57,8 @@ images/       the photographs as they are stored; "file" in record.json names ea
 audit.json    who saw or changed the record, when, oldest first; "patients_listed" is a list in which the patient stood.
 fhir.json     the same record as a FHIR R4 Bundle, for another clinic's system.
 
-Left out is what is only counted or derived from the record: search keys, counters, the worklist.
+Left out is what is only counted or derived from the record: search keys, counters, the worklist; and photographs of an
+upload that have not been taken in yet.
 The archive holds names and health data. Keep it where nobody else can read it.
 """
 Row = dict[str, Any]

@@ -7,7 +7,7 @@ import uuid
 from typing import Final
 
 from flask import current_app
-from itsdangerous import BadSignature, URLSafeTimedSerializer
+from itsdangerous import BadSignature
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
@@ -15,6 +15,7 @@ from melanoma_app.errors import NotSignedInError
 from melanoma_app.extensions import db
 from melanoma_app.models import User
 from melanoma_app.models.vocabulary import AuditAction
+from melanoma_app.security.timed_signature import timed_serializer
 from melanoma_app.services.actor import Actor
 from melanoma_app.services.audit import lock_chain, record_event
 from melanoma_app.services.second_factor import WRONG_CODE, use_code
@@ -22,6 +23,7 @@ from melanoma_app.services.sign_in_holds import check_not_held, count_failure, l
 
 SECOND_STEP_S: Final = 300
 """Five minutes to find the telephone."""
+_SALT: Final = "second step of a sign-in"
 
 
 def begin_second_step(*, user: User) -> str:
@@ -29,13 +31,13 @@ def begin_second_step(*, user: User) -> str:
 
     It is bound to the password: after a change it is worth nothing.
     """
-    return _signer().dumps([str(user.public_id), _seal(user)])
+    return str(timed_serializer(_secret_key(), salt=_SALT).dumps([str(user.public_id), _seal(user)]))
 
 
 def find_second_step(*, note: str) -> User | None:
     """Who is between the steps, with their clinic; None once the note is too old, and for one that we did not sign."""
     try:
-        public_id, seal = _signer().loads(note, max_age=SECOND_STEP_S)
+        public_id, seal = timed_serializer(_secret_key(), salt=_SALT).loads(note, max_age=SECOND_STEP_S)
     except BadSignature:
         return None
     user = db.session.scalars(
@@ -85,8 +87,8 @@ def check_second_step(*, user: User, code: str, origin: str, request_id: str) ->
     db.session.commit()
 
 
-def _signer() -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(str(current_app.config["SECRET_KEY"]), salt="second step of a sign-in")
+def _secret_key() -> str:
+    return str(current_app.config["SECRET_KEY"])
 
 
 def _seal(user: User) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import math
+import time
 from datetime import datetime, timedelta
 from typing import Final
 
 from flask import current_app
 
 from melanoma_app.errors import NotSignedInError
-from melanoma_app.extensions import db, limiter
+from melanoma_app.extensions import attempts, db
 from melanoma_app.models import User
 from melanoma_app.models.audit import AuditChain
 from melanoma_app.models.base import utc_now
@@ -139,8 +140,8 @@ def _in_words(seconds: int) -> str:
 class _Stranger:
     """A name that nobody has, held in the same way, so that a hold does not tell which names exist.
 
-    Counted where Flask-Limiter counts; with several processes that is Redis, as for the limit by address. Only a
-    keyed digest of what was typed stands there: people type passwords into this box.
+    Counted where the limit by address is; with several processes that is Redis. Only a keyed digest of what was typed
+    stands there: people type passwords into this box.
 
     Args:
         username: What was typed.
@@ -155,18 +156,21 @@ class _Stranger:
 
     def seconds_left(self) -> int:
         """How long the hold lasts; 0 without one."""
-        if not limiter.storage.get(self._hold):
+        storage = attempts.storage
+        if not storage.get(self._hold):
             return 0
-        return max(0, math.ceil(limiter.storage.get_expiry(self._hold) - utc_now().timestamp()))
+        # The storage reckons by this machine's own clock.
+        return max(0, math.ceil(storage.get_expiry(self._hold) - time.time()))
 
     def count(self) -> int:
         """Add one to the failures and hold the name if it must be."""
-        failures = limiter.storage.get(self._failures) + 1
+        storage = attempts.storage
+        failures = storage.get(self._failures) + 1
         length = int(hold_length(failures).total_seconds())
         # Written anew, since a count that is only added to ends when it was first going to.
-        limiter.storage.clear(self._failures)
-        limiter.storage.incr(self._failures, int(FORGOTTEN_AFTER.total_seconds()) + length, amount=failures)
+        storage.clear(self._failures)
+        storage.incr(self._failures, int(FORGOTTEN_AFTER.total_seconds()) + length, amount=failures)
         if length:
-            limiter.storage.clear(self._hold)
-            limiter.storage.incr(self._hold, length)
+            storage.clear(self._hold)
+            storage.incr(self._hold, length)
         return failures

@@ -100,25 +100,21 @@ class Classifier:
         Raises:
             ModelIntegrityError: the network gave no probability.
         """
-        manifest = self._manifest
-        views = views_of(self._input_of(image), manifest.views)
-        answers = np.concatenate(
-            [
-                self.probabilities(views[start : start + self._views_at_once])
-                for start in range(0, len(views), self._views_at_once)
-            ]
-        )
-        probability = float(manifest.calibration.apply(mean_over_views(answers, manifest.views))[0])
-        if not (math.isfinite(probability) and 0.0 <= probability <= 1.0):
-            raise ModelIntegrityError(
-                f"{manifest.identifier} gave {probability}, which is no probability: switch to another model."
-            )
-        return ModelPrediction(
-            probability=probability,
-            label="malignant" if probability >= manifest.threshold else "benign",
-            threshold=manifest.threshold,
-            uncertain=manifest.uncertain_band is not None and probability in manifest.uncertain_band,
-        )
+        answers, _ = self._run_views(image, with_features=False)
+        return self._prediction_of(answers)
+
+    def judge(self, image: Image.Image) -> tuple[ModelPrediction, QualityVerdict | None]:
+        """Predict and assess one image: as `predict` and `assess`, with one run of the network less.
+
+        Args:
+            image: mode RGB, as `decode_image` gives it.
+
+        Raises:
+            ModelIntegrityError: the network gave no probability.
+        """
+        answers, features = self._run_views(image, with_features=self._looks_at_features)
+        verdict = self._gate.assess(image, features) if self._gate else None
+        return self._prediction_of(answers), verdict
 
     def probabilities(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the network on a batch of prepared inputs; its answers are neither averaged nor calibrated.
@@ -144,9 +140,9 @@ class Classifier:
         if self._gate is None:
             return None
         features = None
-        if self._gate.skin is not None and self._explains:
+        if self._looks_at_features:
             (maps,) = self._session.run([FEATURE_MAPS], {self._input_name: self._input_of(image)})
-            features = np.asarray(maps, dtype=np.float32).mean(axis=(0, 1, 2))
+            features = _features_of(maps)
         return self._gate.assess(image, features)
 
     def explain(
@@ -173,8 +169,51 @@ class Classifier:
         )
         return class_activation_map(maps, gradients, method=method)
 
+    @property
+    def _looks_at_features(self) -> bool:
+        return self._explains and self._gate is not None and self._gate.skin is not None
+
+    def _run_views(
+        self, image: Image.Image, *, with_features: bool
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """The network's answers to all views, and the features of the upright one, which is the first."""
+        views = views_of(self._input_of(image), self._manifest.views)
+        first, rest = views[: self._views_at_once], views[self._views_at_once :]
+        features = None
+        if with_features:
+            output, maps = self._session.run([self._probability, FEATURE_MAPS], {self._input_name: first})
+            answers = [np.asarray(output, dtype=np.float32).reshape(len(first))]
+            features = _features_of(maps[:1])
+        else:
+            answers = [self.probabilities(first)]
+        answers += [
+            self.probabilities(rest[start : start + self._views_at_once])
+            for start in range(0, len(rest), self._views_at_once)
+        ]
+        return np.concatenate(answers), features
+
+    def _prediction_of(self, answers: NDArray[np.float32]) -> ModelPrediction:
+        manifest = self._manifest
+        probability = float(manifest.calibration.apply(mean_over_views(answers, manifest.views))[0])
+        if not (math.isfinite(probability) and 0.0 <= probability <= 1.0):
+            raise ModelIntegrityError(
+                f"{manifest.identifier} gave {probability}, which is no probability: switch to another model."
+            )
+        return ModelPrediction(
+            probability=probability,
+            label="malignant" if probability >= manifest.threshold else "benign",
+            threshold=manifest.threshold,
+            uncertain=manifest.uncertain_band is not None and probability in manifest.uncertain_band,
+        )
+
     def _input_of(self, image: Image.Image) -> NDArray[np.float32]:
         return to_network_input(image, size_px=self._manifest.input_size_px)[np.newaxis]
+
+
+def _features_of(maps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Float32 (channels,): the mean over a picture's feature maps, (1, height, width, channels)."""
+    features: NDArray[np.float32] = np.asarray(maps, dtype=np.float32).mean(axis=(0, 1, 2))
+    return features
 
 
 def check_released_model(folder: Path) -> ModelManifest:

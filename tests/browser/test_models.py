@@ -66,6 +66,31 @@ def test_next_photograph_is_scored_by_the_model_that_was_switched_to(
     assert complaints == []
 
 
+def test_page_tells_when_every_photograph_is_scored_again(
+    admin: Page, photograph: bytes, tmp_path: Path, complaints: list[str]
+) -> None:
+    path = tmp_path / "photograph.jpg"
+    path.write_bytes(photograph)
+    admin.goto("/jobs")
+    faults = read_open_page(admin)
+    register(admin, mrn="M-1")
+    add_lesion(admin)
+    send_photograph(admin, path)
+    admin.wait_for_url("**/examinations/*")
+    switch(admin, SERVED.name)
+    admin.goto(f"/models/{SERVED.name}")
+
+    admin.get_by_role("button", name="Re-score all photographs").click()
+
+    admin.locator("[data-state]").get_by_text("Done").wait_for()
+    assert "1 of 1 done" in admin.locator("main").inner_text()
+    faults += read_open_page(admin)
+    admin.goto("/jobs")
+    faults += read_open_page(admin)
+    assert faults == []
+    assert complaints == []
+
+
 def test_plots_are_drawn_when_a_model_is_opened(admin: Page, complaints: list[str]) -> None:
     admin.goto(f"/models/{SERVED.name}")
     images = admin.locator(".plots img")

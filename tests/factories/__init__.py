@@ -26,6 +26,7 @@ from tests.factories.people import (
     UserSessionFactory,
     actor_of,
 )
+from tests.factories.work import JobFactory, JobItemFactory, StagedPhotographFactory, UploadFactory
 
 __all__ = [
     "OTHER_PASSWORD",
@@ -36,6 +37,8 @@ __all__ = [
     "ClinicFactory",
     "FirstReadFactory",
     "HistopathologyFactory",
+    "JobFactory",
+    "JobItemFactory",
     "LesionFactory",
     "LesionImageFactory",
     "ModelActivationFactory",
@@ -44,6 +47,8 @@ __all__ = [
     "PatientMergeFactory",
     "PredictionFactory",
     "ReviewFactory",
+    "StagedPhotographFactory",
+    "UploadFactory",
     "UserFactory",
     "UserSessionFactory",
     "actor_of",

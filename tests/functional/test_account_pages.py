@@ -46,8 +46,9 @@ class TestAccount:
         self, sign_in: Callable[[User], Browser], clinic: Clinic
     ) -> None:
         for role, wanted in (
-            (Role.ADMIN, ["/account", "/users", "/clinic", "/audit"]),
-            (Role.NURSE, ["/account"]),
+            (Role.ADMIN, ["/account", "/users", "/clinic", "/jobs", "/audit"]),
+            (Role.NURSE, ["/account", "/jobs"]),
+            (Role.ANALYST, ["/account"]),
         ):
             page = sign_in(UserFactory(clinic=clinic, role=role)).open("/api-docs")
             menu = page.soup.find("nav", attrs={"aria-label": "Account"})

@@ -12,11 +12,19 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from melanoma_app.models import AuditEvent, Clinic, Patient, User
-from melanoma_app.models.vocabulary import AuditAction, Role
+from melanoma_app.models import AuditEvent, Clinic, Job, Patient, User
+from melanoma_app.models.vocabulary import AuditAction, JobItemState, JobKind, JobState, Role
 from tests.api import send_image
 from tests.browsing import Browser
-from tests.factories import LesionFactory, PatientFactory, PatientMergeFactory, UserFactory
+from tests.factories import (
+    JobFactory,
+    JobItemFactory,
+    LesionFactory,
+    LesionImageFactory,
+    PatientFactory,
+    PatientMergeFactory,
+    UserFactory,
+)
 from tests.functional.test_borders import IN_GROUP, OPERATIONS, PAGES
 from tests.hostile.doors import call_operation, csrf_token, fill, use_page
 from tests.hostile.stock import take_stock
@@ -104,6 +112,10 @@ WITHOUT_A_PATIENT = {
     "GET /statistics.csv": A.RECORDS_EXPORTED,
     "POST /models/{model}": A.MODEL_ACTIVATED,
     "PUT /api/v1/models/active": A.MODEL_ACTIVATED,
+    "POST /jobs": A.JOB_CREATED,
+    "POST /jobs/{job}/cancel": A.JOB_CANCELLED,
+    "POST /jobs/{job}/retry": A.JOB_RETRIED,
+    "POST /uploads": A.JOB_CREATED,
     "GET /audit": A.AUDIT_READ,
     "GET /audit.csv": A.AUDIT_EXPORTED,
     "POST /audit/verify": A.AUDIT_READ,
@@ -112,6 +124,10 @@ WITHOUT_A_PATIENT = {
 }
 _COUNTS = "counts, of groups that are not too small; no patient"
 _MODEL = "what a model says of itself; no patient"
+_JOB = (
+    "how far a job is; a photograph that failed is named by its lesion's number, and its opening is an entry"
+)
+_UPLOAD = "waits in an upload and can be opened by nobody; its taking in is an entry"
 LEAVES_NONE = {
     "GET /api-docs": "the description of the API",
     "GET /crosstab": _COUNTS,
@@ -121,6 +137,13 @@ LEAVES_NONE = {
     "GET /models/{model}": _MODEL,
     "GET /models/{model}/plots/{plot}": _MODEL,
     "GET /api/v1/models": _MODEL,
+    "GET /jobs": _JOB,
+    "GET /jobs/{job}": _JOB,
+    "GET /jobs/{job}/progress": _JOB,
+    "GET /uploads/new": "an empty form",
+    "POST /uploads/{own_upload}/photographs": _UPLOAD,
+    "POST /uploads/{own_upload}/wanted": _UPLOAD,
+    "POST /uploads/{own_upload}/begin": _UPLOAD,
     "GET /patients/new": "an empty form",
     "GET /images/{image}/thumbnail": "the page or list that shows it is one entry for all",
     "GET /api/v1/images/{image}/thumbnail": "as on the pages",
@@ -185,6 +208,10 @@ class Visitor:
             "mrn": "",
             "model": OTHER if endpoint.startswith("POST /models") else self.ids["model"],
         }
+        if "/jobs" in endpoint:
+            return ids | {"job": self._make_job()}, ""
+        if endpoint == "POST /uploads":
+            return ids | {"mrn": PatientFactory(clinic=self.clinic).mrn}, ""
         if "{merge}" in endpoint:
             merge = PatientMergeFactory(kept__clinic=self.clinic)
             return ids | {"merge": str(merge.public_id)}, str(merge.kept.public_id)
@@ -199,6 +226,15 @@ class Visitor:
         if endpoint in ("POST /patients/check", "POST /api/v1/patients/search"):
             return ids, str(PatientFactory(clinic=self.clinic, mrn="A-100").public_id)
         return ids, "" if endpoint in ("POST /patients/new", "POST /api/v1/patients") else ids["patient"]
+
+    def _make_job(self) -> str:
+        """One of which something has failed; no other is under way, and a photograph is there to be scored."""
+        self.records.change(Job, state=JobState.DONE)
+        LesionImageFactory(lesion__patient__clinic=self.clinic)
+        whose = {"clinic_id": self.clinic.id, "made_by_id": UserFactory(clinic=self.clinic).id}
+        job = JobFactory(**whose, kind=JobKind.IMPORT_IMAGES, failed=1)
+        JobItemFactory(job_id=job.id, state=JobItemState.FAILED)
+        return str(job.public_id)
 
     def _take_unscored(self) -> tuple[str, str]:
         """A photograph that no model has looked at, of a patient who lets models look at them now."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
@@ -35,20 +35,26 @@ from melanoma_app.services.backup_database import count_rows
 from melanoma_app.services.backup_manifest import Manifest, to_json
 from melanoma_app.services.count_check import verify_statistics
 from melanoma_app.services.erasure import erase_patient
-from melanoma_app.services.image_files import store_image_files
+from melanoma_app.services.image_files import digest_in, store_image_files, store_upload
 from melanoma_app.services.statistics import count_everything
 from melanoma_app.services.statistics_filter import StatisticsFilter
 from melanoma_app.storage import ImageStore, LocalImageStore
 from tests.databases import MariaDbServer
 from tests.examining import FILES_AN_IMAGE, take_photograph
 from tests.factories import (
+    JobItemFactory,
     LesionFactory,
     LesionImageFactory,
     PredictionFactory,
+    StagedPhotographFactory,
+    UploadFactory,
     UserFactory,
     UserSessionFactory,
 )
 from tests.records import Records
+
+if TYPE_CHECKING:
+    from tests.object_store import ObjectStore  # takes seconds
 
 NAMES = ("O'Neil; (\\'", "李")
 """What a dump has to quote."""
@@ -88,6 +94,22 @@ def filled(actor: Actor, records: Records, recount: Callable[[], None]) -> list[
 
 
 @pytest.fixture
+def staged(filled: list[Path], actor: Actor, records: Records) -> None:
+    """A photograph that has come for a bulk upload, and is not on record yet."""
+    content, patient = b"as it came", records.all(Patient)[0]
+    key = store_upload(content=content, store=LocalImageStore(records.image_folder))
+    upload = UploadFactory(clinic_id=actor.clinic_id, made_by_id=actor.user.id)
+    StagedPhotographFactory(
+        job_id=upload.id,
+        job_item_id=JobItemFactory(job_id=upload.id).id,
+        patient_id=patient.id,
+        storage_key=key,
+        sha256=digest_in(key),
+        size_bytes=len(content),
+    )
+
+
+@pytest.fixture
 def run(app: Flask) -> Callable[..., Result]:
     runner = app.test_cli_runner()
     return lambda *arguments, **options: runner.invoke(args=["backup", *map(str, arguments)], **options)
@@ -99,15 +121,18 @@ def archive(run: Callable[..., Result], filled: list[Path], folder: Path) -> Pat
 
 
 @pytest.fixture
-def elsewhere(
-    make_app: Callable[..., Flask], database_kind: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> Flask:
-    """The app on another database without any table, with another folder of images."""
-    url = f"sqlite:///{tmp_path / 'elsewhere.sqlite3'}"
+def url_elsewhere(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Another database without any table."""
     if database_kind == "mariadb":
         server: MariaDbServer = request.getfixturevalue("mariadb_server")
-        url = server.create_database("elsewhere")
-    return make_app(DATABASE_URL=url, IMAGE_FOLDER=str(tmp_path / "elsewhere"))
+        return server.create_database("elsewhere")
+    return f"sqlite:///{tmp_path / 'elsewhere.sqlite3'}"
+
+
+@pytest.fixture
+def elsewhere(make_app: Callable[..., Flask], url_elsewhere: str, tmp_path: Path) -> Flask:
+    """The app there, with another folder of images."""
+    return make_app(DATABASE_URL=url_elsewhere, IMAGE_FOLDER=str(tmp_path / "elsewhere"))
 
 
 def made(result: Result) -> Path:
@@ -155,7 +180,7 @@ def put_together(archive: Path, members: dict[str, bytes]) -> None:
 
 class TestDrill:
     def test_everything_is_the_same_when_restored_elsewhere(
-        self, app: Flask, elsewhere: Flask, archive: Path, actor: Actor, records: Records
+        self, app: Flask, elsewhere: Flask, staged: None, archive: Path, actor: Actor, records: Records
     ) -> None:
         before = look_at(app, actor)
         before["counts"]["audit_event"] -= 1  # the archive was audited after it was made
@@ -176,6 +201,36 @@ class TestDrill:
             last = db.session.query(AuditEvent).order_by(AuditEvent.id.desc()).first()
             assert last is not None
             assert last.action is AuditAction.BACKUP_RESTORED
+
+    def test_everything_is_the_same_when_the_photographs_are_in_a_bucket(
+        self,
+        make_app: Callable[..., Flask],
+        url_elsewhere: str,
+        object_store: ObjectStore,
+        bucket: str,
+        filled: list[Path],
+        actor: Actor,
+        folder: Path,
+    ) -> None:
+        app = make_app(**object_store.settings(bucket))
+        other = make_app(DATABASE_URL=url_elsewhere, **object_store.settings(object_store.make_bucket()))
+        with app.app_context():
+            for path in filled:
+                image_storage.store.save(path.read_bytes(), key=path.name)
+                path.unlink()
+        before = look_at(app, actor)
+
+        archive = made(app.test_cli_runner().invoke(args=["backup", "create", str(folder)]))
+        with app.app_context():
+            for key in before["files"]:
+                image_storage.store.delete(key=key)
+        result = restore(other, archive)
+
+        assert result.exit_code == 0, result.output
+        after = look_at(other, actor)
+        after["counts"]["audit_event"] -= ADDED_BY_RESTORING
+        assert after == before
+        assert len(after["files"]) == len(filled)
 
     def test_records_are_replaced_when_the_clinics_name_is_typed(
         self, app: Flask, archive: Path, actor: Actor, clinic: Clinic, records: Records, filled: list[Path]

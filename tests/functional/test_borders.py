@@ -17,7 +17,7 @@ from melanoma_app.security.authentication import PERMISSION_ATTRIBUTE
 from melanoma_app.security.permissions import Permission
 from tests.api import PATIENT, error_of
 from tests.browsing import Browser
-from tests.factories import PASSWORD, ApiTokenFactory, UserFactory, UserSessionFactory
+from tests.factories import PASSWORD, ApiTokenFactory, UploadFactory, UserFactory, UserSessionFactory
 from tests.records import Records
 
 PAGES = {
@@ -37,6 +37,17 @@ PAGES = {
     "GET /models/{model}": "everybody",
     "GET /models/{model}/plots/{plot}": "everybody",
     "POST /models/{model}": "administrators",
+    "GET /jobs": "staff",
+    "POST /jobs": "administrators",
+    "GET /jobs/{job}": "administrators",
+    "GET /jobs/{job}/progress": "administrators",
+    "POST /jobs/{job}/cancel": "administrators",
+    "POST /jobs/{job}/retry": "administrators",
+    "GET /uploads/new": "staff",
+    "POST /uploads": "staff",
+    "POST /uploads/{own_upload}/photographs": "staff",
+    "POST /uploads/{own_upload}/wanted": "staff",
+    "POST /uploads/{own_upload}/begin": "staff",
     "GET /patients/new": "staff",
     "POST /patients/new": "staff",
     "POST /patients/check": "staff",
@@ -236,6 +247,9 @@ PUBLIC = {
     "GET /set-password/{}",
     "GET /api/v1/openapi.json",
     "GET /static/{}",
+    "GET /health/live",
+    "GET /health/ready",
+    "GET /metrics",
 }
 IN_GROUP = {
     "everybody": {Role.ADMIN, Role.CLINICIAN, Role.NURSE, Role.ANALYST},
@@ -265,6 +279,7 @@ def test_role_opens_exactly_the_pages_of_the_table_when_signed_in(
     ids |= {
         "own_token": str(ApiTokenFactory(user=user).public_id),
         "own_session": str(UserSessionFactory(user=user).public_id),
+        "own_upload": str(UploadFactory(clinic_id=clinic.id, made_by_id=user.id).public_id),
     }
     opened = {}
     for endpoint in PAGES:

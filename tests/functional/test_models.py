@@ -376,6 +376,7 @@ def test_start_says_what_to_do_when_the_active_model_is_missing(
 ) -> None:
     settings = Settings.from_environment(environment | {"PORT": str(find_free_port())})
     client.put("/api/v1/models/active", json={"model": OTHER, "reason": "x"}, headers=admin_headers)
+    capsys.readouterr()
     prepare(app, settings)
     assert capsys.readouterr().err == ""
     (shelf / OTHER).rename(shelf / ".away")

@@ -74,3 +74,17 @@ def test_host_is_what_the_client_asked_for_when_a_header_names_another(
     browser.sign_in(user.username, PASSWORD)
 
     assert "evil" not in browser.open("/api-docs").response.get_data(as_text=True)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize(
+    ("proxies", "sent", "is_taken"),
+    [("1", "0123456789abcdef" * 2, True), ("0", "0123456789abcdef" * 2, False), ("1", "a\tlie" * 7, False)],
+    ids=["from-our-proxy", "from-anybody", "no-id"],
+)
+def test_request_has_the_proxys_id_when_it_is_one_and_the_proxy_is_ours(
+    make_app: Callable[..., Flask], proxies: str, sent: str, is_taken: bool
+) -> None:
+    answer = make_app(TRUSTED_PROXIES=proxies).test_client().get("/sign-in", headers={"X-Request-Id": sent})
+
+    assert (answer.headers["X-Request-Id"] == sent) is is_taken

@@ -79,6 +79,28 @@ def test_folder_is_named_when_it_cannot_be_written(
     assert name in said
 
 
+def test_start_goes_on_with_a_warning_when_the_bucket_does_not_answer(
+    variables: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    bucket = {
+        "IMAGE_STORE_URL": "s3://clinic-images",
+        "S3_ENDPOINT_URL": f"http://127.0.0.1:{find_free_port()}",
+        "AWS_ACCESS_KEY_ID": "clinic",
+        "AWS_SECRET_ACCESS_KEY": "hidden",
+    }
+    settings = Settings.from_environment(variables | bucket)
+    app = create_app(settings)
+
+    prepare(app, settings)
+
+    said = capsys.readouterr().err
+    assert "photographs can be neither taken in nor shown" in said
+    assert "clinic-images" in said
+    assert "hidden" not in said
+    with app.app_context():
+        db.engine.dispose()
+
+
 def test_database_is_named_without_its_password_when_it_does_not_answer(variables: dict[str, str]) -> None:
     url = f"mysql+pymysql://clinic:hidden@127.0.0.1:{find_free_port()}/clinic"
     said = refusal(variables | {"DATABASE_URL": url})

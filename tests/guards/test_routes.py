@@ -22,6 +22,9 @@ PUBLIC = {
     "accounts.set_password",
     "accounts.check_set_password",
     "api-docs.openapi_json",
+    "health.live",
+    "health.ready",
+    "metrics.read",
 }
 SIGNED_IN_ALONE = {
     "accounts.account",
@@ -83,12 +86,18 @@ GET /examinations/<uuid:public_id>
 GET /examinations/<uuid:public_id>/first-read
 GET /examinations/<uuid:public_id>/report
 GET /examinations/<uuid:public_id>/report.pdf
+GET /health/live
+GET /health/ready
 GET /images/<uuid:public_id>
 GET /images/<uuid:public_id>/thumbnail
+GET /jobs
+GET /jobs/<uuid:public_id>
+GET /jobs/<uuid:public_id>/progress
 GET /lesions/<uuid:public_id>
 GET /lesions/<uuid:public_id>/compare
 GET /lesions/<uuid:public_id>/edit
 GET /lesions/<uuid:public_id>/images/new
+GET /metrics
 GET /models
 GET /models/<identifier>
 GET /models/<identifier>/plots/<name>
@@ -110,6 +119,7 @@ GET /sign-in
 GET /sign-in/code
 GET /static/<path:filename>
 GET /statistics.csv
+GET /uploads/new
 GET /users
 GET /users/<uuid:public_id>
 GET /users/new
@@ -146,6 +156,9 @@ POST /examinations/<uuid:public_id>/checklist
 POST /examinations/<uuid:public_id>/first-read
 POST /examinations/<uuid:public_id>/review
 POST /examinations/<uuid:public_id>/score
+POST /jobs
+POST /jobs/<uuid:public_id>/cancel
+POST /jobs/<uuid:public_id>/retry
 POST /lesions/<uuid:public_id>/edit
 POST /lesions/<uuid:public_id>/histopathology
 POST /lesions/<uuid:public_id>/images/new
@@ -166,6 +179,10 @@ POST /set-password
 POST /sign-in
 POST /sign-in/code
 POST /sign-out
+POST /uploads
+POST /uploads/<uuid:public_id>/begin
+POST /uploads/<uuid:public_id>/photographs
+POST /uploads/<uuid:public_id>/wanted
 POST /users/<uuid:public_id>
 POST /users/<uuid:public_id>/clear-second-factor
 POST /users/<uuid:public_id>/disable

@@ -61,12 +61,22 @@ def use_page(
     if method == "GET":
         return client.get(address, buffered=True)
     values: Any = {"csrf_token": token, **fill(FORMS.get(endpoint, {}), ids), **extra}
-    if not endpoint.endswith("/images/new"):
+    if endpoint == "POST /uploads":
+        values |= manifest_field(mrn=ids.get("mrn", ""))
+    elif not endpoint.endswith("/images/new"):
         return client.post(address, data=values, buffered=True)
-    body, content_type = multipart(values | photograph_field())
+    else:
+        values |= photograph_field()
+    body, content_type = multipart(values)
     return client.post(address, data=body, content_type=content_type)
 
 
 def photograph_field() -> dict[str, Any]:
     """A drawn photograph as a form holds it."""
     return {"image": FileStorage(BytesIO(draw_photograph()), "photo.jpg")}
+
+
+def manifest_field(*, mrn: str) -> dict[str, Any]:
+    """The manifest of a bulk upload of one patient's photograph as a form holds it."""
+    text = f"image,mrn,anatom_site_general,captured_on\na.jpg,{mrn},head/neck,2024-03-01\n"
+    return {"manifest": FileStorage(BytesIO(text.encode()), "manifest.csv")}

@@ -94,8 +94,9 @@ def test_model_is_refused_by_name_when_any_bit_is_flipped(shelf: Path, place: fl
 def test_photographs_are_the_only_files_that_may_be_sent_when_every_form_and_operation_is_read(
     client: FlaskClient, headers: dict[str, str]
 ) -> None:
-    """So no model comes in: an administrator names one that stands on the shelf."""
-    forms = {form.__name__ for form in every_form(FlaskForm) if "FileField" in field_kinds(form)}
+    """So no model comes in: an administrator names one that stands on the shelf. A manifest lists photographs."""
+    takes_files = {"FileField", "MultipleFileField"}
+    forms = {form.__name__ for form in every_form(FlaskForm) if takes_files & field_kinds(form)}
     document = client.get("/api/v1/openapi.json", headers=headers).json
     operations = {
         (method, path)
@@ -105,9 +106,9 @@ def test_photographs_are_the_only_files_that_may_be_sent_when_every_form_and_ope
         and "multipart/form-data" in operation.get("requestBody", {}).get("content", {})
     }
 
-    assert forms == {"ExaminationForm"}
+    assert forms == {"ExaminationForm", "ManifestForm", "PhotographsForm"}
     assert operations == {("post", "/api/v1/lesions/{lesion_id}/images")}
-    assert {"prediction.examine", "images.create_image"} == TAKES_PHOTOGRAPHS
+    assert {"prediction.examine", "images.create_image", "uploads.send"} == TAKES_PHOTOGRAPHS
     assert set(client.application.view_functions) >= TAKES_PHOTOGRAPHS
 
 

@@ -53,6 +53,10 @@ WRITTEN_BY_THE_APP: Final = {
     "audit_event.request_id",
     "clinic.time_zone",  # a name from the zone database
     "file_to_delete.storage_key",
+    "job.details",
+    "job.note",
+    "job_item.lease_holder",
+    "job_item.note",
     "lesion_image.quality",
     "lesion_image.sha256",
     "lesion_image.storage_key",
@@ -76,6 +80,10 @@ WRITTEN_BY_THE_APP: Final = {
     "prediction.preprocessing_version",
     "recovery_code.code_sha256",
     "second_factor.secret",
+    "staged_photograph.cells",  # shown nowhere; the one free text becomes lesion.description
+    "staged_photograph.name_digest",
+    "staged_photograph.sha256",
+    "staged_photograph.storage_key",
     "user.password_hash",
     "user_session.token_sha256",
 }

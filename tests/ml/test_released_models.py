@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,23 @@ def test_real_photographs_can_be_used_when_their_quality_is_judged(
 
     unusable = [verdict for verdict in verdicts if verdict is None or not verdict.acceptable]
     assert len(unusable) <= 0.1 * len(real_images)
+
+
+@each_model
+def test_judgement_is_the_prediction_and_the_verdict_when_both_are_asked_for_at_once(
+    folder: Path, real_images: list[Path]
+) -> None:
+    classifier = Classifier.load(folder)
+    image = decode_image(real_images[0].read_bytes())
+
+    prediction, verdict = classifier.judge(image)
+
+    assert prediction.probability == pytest.approx(classifier.predict(image).probability, abs=1e-6)
+    assessed = classifier.assess(image)
+    assert verdict is not None
+    assert assessed is not None
+    assert verdict.findings == assessed.findings
+    assert asdict(verdict.measures) == pytest.approx(asdict(assessed.measures), abs=1e-6)
 
 
 @each_model

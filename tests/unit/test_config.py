@@ -33,19 +33,58 @@ def test_every_wrong_variable_is_named_when_several_are_wrong(tmp_path: Path) ->
         "MAX_UPLOAD_MB": "-1",
         "MAX_IMAGE_MEGAPIXELS": "10000",
         "SESSION_HOURS": "3.5",
+        "IMAGE_STORE_URL": "s3://Clinic_Images",
+        "S3_ENDPOINT_URL": "s3.example.org",
+        "S3_ENCRYPTION": "ROT13",
+        "AWS_ACCESS_KEY_ID": "",
     }
+    right = {"INSTANCE_FOLDER": str(tmp_path), "AWS_SECRET_ACCESS_KEY": "without its twin"}
 
-    assert named_problems({"INSTANCE_FOLDER": str(tmp_path), **wrong}) == set(wrong)
+    assert named_problems(right | wrong) == set(wrong)
 
 
-@pytest.mark.parametrize(("name", "value"), [("SECRET_KEY", SECRET), ("DATABASE_URL", DATABASE)])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SECRET_KEY", SECRET),
+        ("DATABASE_URL", DATABASE),
+        ("RATE_LIMIT_STORAGE_URL", "redis://:hidden@redis/1"),
+        ("AWS_SECRET_ACCESS_KEY", SECRET),
+    ],
+)
 def test_secret_comes_from_a_file_when_one_is_named(tmp_path: Path, name: str, value: str) -> None:
     file = tmp_path / "secret"
     file.write_text(value + "\n", encoding="utf-8")
-    environ = {**PRODUCTION, f"{name}_FILE": str(file)}
-    del environ[name]
+    environ = {**PRODUCTION, "AWS_ACCESS_KEY_ID": "clinic", f"{name}_FILE": str(file)}
+    environ.pop(name, None)
 
     assert getattr(Settings.from_environment(environ), name.lower()) == value
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        pytest.param("s3://", id="no-name"),
+        pytest.param("https://bucket.s3.amazonaws.com", id="web-address"),
+        pytest.param("s3://clinic images", id="space"),
+        pytest.param("s3://clinic-images/a?b=c", id="query"),
+        pytest.param("s3://user:secret@clinic-images", id="account"),
+        pytest.param("s3://clinic-images/a\nb", id="line-end"),
+        pytest.param("/srv/images", id="folder"),
+    ],
+)
+def test_bucket_is_refused_when_its_address_is_none(tmp_path: Path, place: str) -> None:
+    assert named_problems({"INSTANCE_FOLDER": str(tmp_path), "IMAGE_STORE_URL": place}) == {"IMAGE_STORE_URL"}
+
+
+def test_secret_is_not_shown_when_the_settings_are_printed(tmp_path: Path) -> None:
+    environ = {
+        "INSTANCE_FOLDER": str(tmp_path),
+        "AWS_ACCESS_KEY_ID": "clinic",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+    }
+
+    assert SECRET not in repr(Settings.from_environment(environ))
 
 
 def test_secret_file_is_named_when_it_cannot_be_read(tmp_path: Path) -> None:

@@ -7,12 +7,17 @@ import signal
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from melanoma_app.errors import UnavailableError
-from melanoma_app.storage import LocalImageStore
+from melanoma_app.errors import FileMissingError, UnavailableError
+from melanoma_app.storage import ImageStore, LocalImageStore, open_store
+
+if TYPE_CHECKING:
+    from tests.object_store import ObjectStore
 
 CONTENT = bytes(range(256)) * 2000
 KEY = "ab12.jpg"
@@ -24,8 +29,22 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(folder: Path) -> LocalImageStore:
+def local(folder: Path) -> LocalImageStore:
     return LocalImageStore(folder)
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def store(request: pytest.FixtureRequest, folder: Path) -> ImageStore:
+    """What holds of every store is tested on each kind."""
+    if request.param == "folder":
+        return open_store(str(folder))
+    server: ObjectStore = request.getfixturevalue("object_store")
+    place = f"s3://{request.getfixturevalue('bucket')}/photographs"
+    return open_store(place, access=server.access)
+
+
+def keys_of(store: ImageStore) -> list[str]:
+    return [one.key for one in store.list_files()]
 
 
 def files(folder: Path) -> list[Path]:
@@ -45,86 +64,117 @@ def full_disk(*, after_bytes: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, previous)
 
 
-def test_bytes_come_back_when_saved(store: LocalImageStore) -> None:
-    store.save(CONTENT, key=KEY)
+class TestEveryStore:
+    def test_bytes_come_back_when_saved(self, store: ImageStore) -> None:
+        store.save(CONTENT, key=KEY)
 
-    assert store.read(key=KEY) == CONTENT
+        assert store.read(key=KEY) == CONTENT
+
+    def test_read_says_that_the_file_is_missing_when_it_is_gone(self, store: ImageStore) -> None:
+        store.save(CONTENT, key=KEY)
+        store.delete(key=KEY)
+
+        with pytest.raises(FileMissingError, match="could not be read"):
+            store.read(key=KEY)
+        assert keys_of(store) == []
+
+    def test_delete_is_no_error_when_there_is_nothing(self, store: ImageStore) -> None:
+        store.delete(key=KEY)
+
+    def test_files_are_listed_in_the_order_of_their_keys_when_saved_in_another(
+        self, store: ImageStore
+    ) -> None:
+        before = datetime.now(UTC) - timedelta(seconds=2)
+        for key in ("ff2.jpg", "ab9.jpg", "ab10.jpg", "00x.jpg"):
+            store.save(key.encode(), key=key)
+
+        listed = list(store.list_files())
+
+        assert [one.key for one in listed] == ["00x.jpg", "ab10.jpg", "ab9.jpg", "ff2.jpg"]
+        assert [one.size_bytes for one in listed] == [7, 8, 7, 7]
+        assert all(before < one.written_at < datetime.now(UTC) + timedelta(seconds=2) for one in listed)
+
+    def test_nothing_is_listed_when_nothing_was_saved(self, store: ImageStore) -> None:
+        assert keys_of(store) == []
+        assert store.remove_unfinished(before=datetime.now(UTC)) == 0
+
+    def test_save_is_no_error_when_the_same_bytes_are_there(self, store: ImageStore) -> None:
+        store.save(CONTENT, key=KEY)
+        store.save(CONTENT, key=KEY)
+
+        assert store.read(key=KEY) == CONTENT
+        assert keys_of(store) == [KEY]
+
+    def test_all_is_kept_when_many_threads_save_at_once(self, store: ImageStore) -> None:
+        keys = [f"ab{number:02}.jpg" for number in range(16)]
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda key: store.save(key.encode() * 999, key=key), keys))
+
+        assert all(store.read(key=key) == key.encode() * 999 for key in keys)
+        assert keys_of(store) == keys
+
+    def test_check_is_silent_when_the_store_can_be_used(self, store: ImageStore) -> None:
+        store.check()
+
+        assert keys_of(store) == []
 
 
 def test_file_lies_in_the_subfolder_of_its_first_characters_when_saved(
-    store: LocalImageStore, folder: Path
+    local: LocalImageStore, folder: Path
 ) -> None:
-    store.save(CONTENT, key=KEY)
+    local.save(CONTENT, key=KEY)
 
     assert files(folder) == [folder / "ab" / KEY]
 
 
-def test_file_is_readable_by_its_owner_alone_when_saved(store: LocalImageStore, folder: Path) -> None:
-    store.save(CONTENT, key=KEY)
+def test_file_is_readable_by_its_owner_alone_when_saved(local: LocalImageStore, folder: Path) -> None:
+    local.save(CONTENT, key=KEY)
 
     assert stat.S_IMODE((folder / "ab" / KEY).stat().st_mode) & 0o077 == 0
     assert stat.S_IMODE((folder / "ab").stat().st_mode) & 0o077 == 0
 
 
-def test_nothing_is_left_when_the_disk_is_full(store: LocalImageStore, folder: Path) -> None:
+def test_nothing_is_left_when_the_disk_is_full(local: LocalImageStore, folder: Path) -> None:
     with full_disk(after_bytes=1000), pytest.raises(UnavailableError, match="nothing was saved"):
-        store.save(CONTENT, key=KEY)
+        local.save(CONTENT, key=KEY)
 
     assert files(folder) == []
 
 
-def test_next_save_works_when_the_disk_has_room_again(store: LocalImageStore) -> None:
+def test_next_save_works_when_the_disk_has_room_again(local: LocalImageStore) -> None:
     with full_disk(after_bytes=1000), contextlib.suppress(UnavailableError):
-        store.save(CONTENT, key=KEY)
-    store.save(CONTENT, key=KEY)
+        local.save(CONTENT, key=KEY)
+    local.save(CONTENT, key=KEY)
 
-    assert store.read(key=KEY) == CONTENT
+    assert local.read(key=KEY) == CONTENT
 
 
 def test_save_is_refused_in_words_when_a_file_stands_where_the_folder_should(
-    store: LocalImageStore, folder: Path
+    local: LocalImageStore, folder: Path
 ) -> None:
     folder.write_text("no folder", encoding="utf-8")
 
     with pytest.raises(UnavailableError, match="could not be stored"):
-        store.save(CONTENT, key=KEY)
+        local.save(CONTENT, key=KEY)
 
 
-def test_older_file_stays_whole_when_a_save_of_its_key_fails(store: LocalImageStore) -> None:
-    store.save(CONTENT, key=KEY)
+def test_older_file_stays_whole_when_a_save_of_its_key_fails(local: LocalImageStore) -> None:
+    local.save(CONTENT, key=KEY)
 
     with full_disk(after_bytes=1000), contextlib.suppress(UnavailableError):
-        store.save(b"x" * 5000, key=KEY)
+        local.save(b"x" * 5000, key=KEY)
 
-    assert store.read(key=KEY) == CONTENT
-
-
-def test_read_is_refused_in_words_when_the_file_is_gone(store: LocalImageStore) -> None:
-    with pytest.raises(UnavailableError, match="could not be read"):
-        store.read(key=KEY)
+    assert local.read(key=KEY) == CONTENT
 
 
-def test_file_is_gone_when_deleted(store: LocalImageStore, folder: Path) -> None:
-    store.save(CONTENT, key=KEY)
-    store.delete(key=KEY)
+def test_file_is_gone_when_deleted(local: LocalImageStore, folder: Path) -> None:
+    local.save(CONTENT, key=KEY)
+    local.delete(key=KEY)
 
     assert files(folder) == []
 
 
-def test_delete_is_no_error_when_there_is_nothing(store: LocalImageStore) -> None:
-    store.delete(key=KEY)
-
-
-def test_all_is_kept_when_many_threads_save_at_once(store: LocalImageStore, folder: Path) -> None:
-    keys = [f"ab{number}.jpg" for number in range(40)]
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda key: store.save(key.encode() * 999, key=key), keys))
-
-    assert all(store.read(key=key) == key.encode() * 999 for key in keys)
-    assert len(files(folder)) == len(keys)
-
-
-def test_reader_never_sees_half_a_file_when_a_save_is_under_way(store: LocalImageStore, folder: Path) -> None:
+def test_reader_never_sees_half_a_file_when_a_save_is_under_way(local: LocalImageStore, folder: Path) -> None:
     path = folder / "ab" / KEY
     sizes: set[int] = set()
 
@@ -137,10 +187,32 @@ def test_reader_never_sees_half_a_file_when_a_save_is_under_way(store: LocalImag
     with ThreadPoolExecutor(1) as pool:
         watching = pool.submit(watch)
         for _ in range(5):
-            store.save(CONTENT * 8, key=KEY)
-            store.delete(key=KEY)
-        store.save(CONTENT * 8, key=KEY)
+            local.save(CONTENT * 8, key=KEY)
+            local.delete(key=KEY)
+        local.save(CONTENT * 8, key=KEY)
         is_done = True
         watching.result()
 
     assert sizes <= {len(CONTENT) * 8}
+
+
+def test_missing_disk_is_told_from_a_missing_file_when_the_folder_is_gone(
+    local: LocalImageStore, folder: Path
+) -> None:
+    local.save(CONTENT, key=KEY)
+    folder.rename(folder.with_name("not-mounted"))
+
+    with pytest.raises(UnavailableError) as refusal:
+        local.read(key=KEY)
+    assert not isinstance(refusal.value, FileMissingError)
+
+
+def test_delete_and_check_are_refused_in_words_when_a_file_stands_where_the_folder_should(
+    local: LocalImageStore, folder: Path
+) -> None:
+    folder.write_text("no folder", encoding="utf-8")
+
+    with pytest.raises(UnavailableError, match="could not be removed"):
+        local.delete(key=KEY)
+    with pytest.raises(UnavailableError, match="Make it writable"):
+        local.check()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from melanoma_app.errors import ConflictError, InvalidInputError, NotFoundError
+from melanoma_app.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from melanoma_app.extensions import db, image_storage
 from melanoma_app.models import (
     AuditEvent,
@@ -216,7 +216,7 @@ class TestFiles:
         self, actor: Actor, admin: Actor, records: Records, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def fail(store: LocalImageStore, *, key: str) -> None:
-            raise OSError(30, "Read-only file system")
+            raise UnavailableError("read-only")
 
         patient = fill_record(actor)
         with monkeypatch.context() as patched:
