@@ -66,7 +66,9 @@ def test_every_page_is_answered_and_work_goes_on_when_the_whole_disk_was_full(
         web.start()
         try:
             assert web.process is not None
-            workers = workers_of(web.process.pid)
+            server = web.process.pid
+            wait_until(lambda: len(workers_of(server)) == processes, what="every process has started")
+            workers = workers_of(server)
             fill(disk)
 
             told = {path: ask(path).status_code for path in PAGES}
@@ -79,7 +81,7 @@ def test_every_page_is_answered_and_work_goes_on_when_the_whole_disk_was_full(
                 "/api/v1/patients": HTTPStatus.UNAUTHORIZED,
             }
             wait_until(lambda: not answers(), what="the server says that it is not ready")
-            assert workers_of(web.process.pid) == workers
+            assert workers_of(server) == workers
             (disk / "filling").unlink()
             wait_until(answers, what="the server is ready again")
         finally:
