@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 from celery import bootsteps
@@ -39,7 +40,7 @@ if not settings.redis_url:
 flask_app = create_app(settings)
 app = make_celery(settings.redis_url)
 SIGN_OF_LIFE = settings.instance_folder / "worker-alive"
-"""Touched at each look for work: one older than two minutes is of a worker that hangs, or has lost Redis."""
+"""Touched at each look for work: one older than two minutes is of a worker that hangs."""
 
 
 def work_on(job_id: int) -> None:
@@ -98,7 +99,8 @@ class LookForWork(bootsteps.StartStopStep):  # type: ignore[misc] # Celery is un
 
     def _look(self) -> None:
         _send(LOOK_FOR_WORK)
-        SIGN_OF_LIFE.touch()
+        with suppress(OSError):  # a full disk ends no work
+            SIGN_OF_LIFE.touch()
 
 
 def _serve_metrics(**_told: Any) -> None:
